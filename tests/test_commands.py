@@ -41,7 +41,10 @@ QUICK_ERRORS = {
     "frames without end": ([*RUN, "--frames", "inf"], "error: --frames inf: must be a whole number of at"),
     "time below 0": ([*RUN, "--seconds", "-0.5"], "error: --seconds -0.5: must be at least 0"),
     "time of the monitor": (["monitor", "--seconds", "nan"], "error: --seconds nan: must be at least 0"),
-    "time without end": ([*RUN, "--seconds", "inf"], "error: --seconds inf: must be at least 0, and finite"),
+    "time without end": (
+        [*RUN, "--seconds", "inf"],
+        "--seconds inf: must be a finite number of at least 0",
+    ),
     "no config": ([*RUN, "--config", "no.toml"], "no.toml: no such configuration file"),
     "not a config": ([*RUN, "--config", "text.mp4"], "text.mp4: not valid TOML"),
     "one id twice": (
@@ -54,9 +57,9 @@ QUICK_ERRORS = {
     ),
     "report": (
         [*RUN, "--report", "text.mp4/r.json"],
-        "text.mp4/r.json: can't write the report there: its folder",
+        "text.mp4/r.json: can't write the report: its folder",
     ),
-    "report is a folder": ([*RUN, "--report", "folder"], "can't write the report there: Is a directory"),
+    "report is a folder": ([*RUN, "--report", "folder"], "can't write the report: Is a directory"),
     "predictions": (["sink", "--predictions", "text.mp4/p.jsonl"], "text.mp4/p.jsonl: can't be written"),
     "predictions is a folder": (["sink", "--predictions", "folder"], "folder: can't be written: is a direc"),
     "events": (["sink", "--events", "text.mp4/e.jsonl"], "text.mp4/e.jsonl: can't be written"),
@@ -91,7 +94,7 @@ QUICK_ERRORS = {
     "no outlet to test": (["outlets", "test"], "no outlet is configured: name a file with [outlets.NAME]"),
     "zone without corners": (
         [*RUN, "--zone", "yard=0.1,0.2"],
-        "--zone yard=0.1,0.2: give a name and pairs of numbers from 0 to 1, as door=0.1,0.4",
+        "--zone yard=0.1,0.2: give a name and pairs of numbers from 0 to 1, such as door=0.1,0.4",
     ),
     "zone beyond the picture": (
         [*RUN, "--zone", "yard=0,0,1,0,1,7"],
@@ -138,15 +141,15 @@ QUICK_ERRORS = {
     ),
     "int8 on torch": (
         [*RUN, "--set", "inference.precision=int8", "--set", "runtime.backend=torch"],
-        "int8 is for OpenVINO on a CPU, not for backend torch on device auto: set runtime.backend=openvino",
+        "int8 needs OpenVINO on a CPU, not backend torch on device auto: set runtime.backend=openvino",
     ),
     "int8 on a GPU": (
         [*RUN, "--set", "inference.precision=int8", "--set", "inference.device=cuda"],
-        "not for backend auto on device cuda",
+        "not backend auto on device cuda",
     ),
     "fp16 on OpenVINO": (
         ["inference", "--set", "inference.precision=fp16", "--set", "runtime.backend=openvino"],
-        "computes in fp32, bf16, int8, not in fp16",
+        "supports fp32, bf16, int8, not fp16",
     ),
     "allow what is no key": (["keys", "allow", "text.mp4"], "text.mp4 is not a key file: create one with"),
 }

@@ -1,1 +1,1 @@
-"""The processes of the pipeline: capture, inference, sink, monitor, and the supervisor that runs them."""
+"""The pipeline's processes: capture, inference, sink, monitor, and the supervisor that runs them."""

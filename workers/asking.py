@@ -10,21 +10,21 @@ from typing import TypeVar
 from pipeline.base.errors import UserError
 
 PATIENCE_S = 10.0
-"""For so long somebody waits for the sink's thread."""
+"""How long a request waits for the sink's thread, in seconds."""
 
 
 class Request:
-    """One change.
+    """A requested change.
 
     Attributes:
-        unheard: What to say if the sink's thread has not begun it in time.
-        unended: What to say if it was begun, but is not over in time; empty: that is waited for.
-        lasts_s: It may then still be made for so long.
-        is_begun: It can't be withdrawn any more.
-        until_s: Monotonic time until which it counts; infinite while somebody waits for it.
-        over: It was made or refused.
-        refusal: Why it was not made, in words; empty if it was.
-        answer: What there is to know of it.
+        unheard: Message if the sink's thread has not started it in time.
+        unended: Message if it was started but not finished in time; empty: wait without a limit.
+        lasts_s: Time during which it may still be carried out after that.
+        is_begun: Whether it was started and can't be withdrawn.
+        until_s: Monotonic time at which it expires; infinite while its sender waits.
+        over: Set when it was carried out or refused.
+        refusal: Why it was refused, in words; empty if it was carried out.
+        answer: Messages about the result.
     """
 
     unheard = "the sink does not answer"
@@ -38,7 +38,7 @@ class Request:
 
     @property
     def is_awaited(self) -> bool:
-        """Whether somebody waits for it."""
+        """Whether its sender is waiting."""
         return math.isinf(self.until_s)
 
 
@@ -46,7 +46,7 @@ R = TypeVar("R", bound=Request)
 
 
 class Asking:
-    """Hands one request at a time to the sink's thread."""
+    """Passes one request at a time to the sink's thread."""
 
     def __init__(self) -> None:
         self._turn, self._lock = threading.Lock(), threading.Lock()
@@ -55,10 +55,10 @@ class Asking:
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """Has everybody else wait who asks for a change.
+        """Serialises requests.
 
         Raises:
-            UserError: A change that nobody waits for any more may still be made.
+            UserError: An earlier request that timed out may still be carried out.
         """
         with self._turn:
             if request := self.pending(Request):
@@ -67,13 +67,13 @@ class Asking:
             yield
 
     def ask(self, request: Request) -> list[str]:
-        """Waits until a change is made; for who has the turn.
+        """Submits a request and waits for the result; call it within ``turn``.
 
         Returns:
-            What there is to know of it.
+            Messages about the result.
 
         Raises:
-            UserError: It was not made, and why.
+            UserError: The request was not carried out; the message says why.
         """
         with self._lock:
             if self._refusal:
@@ -93,14 +93,14 @@ class Asking:
         return request.answer
 
     def pending(self, kind: type[R]) -> R | None:
-        """What is asked for, if it is of this kind and still counts."""
+        """The pending request, if it is of this kind and has not expired."""
         with self._lock:
             if self._request and self._request.until_s <= time.monotonic():
                 self._request = None
             return self._request if isinstance(self._request, kind) else None
 
     def begin(self, request: Request) -> bool:
-        """Takes a request in hand, for the sink's thread; False if it counts no longer."""
+        """Starts a request, from the sink's thread; False if it has expired."""
         with self._lock:
             if self._request is not request:
                 return False
@@ -110,7 +110,7 @@ class Asking:
             return True
 
     def end(self, request: Request, refusal: str = "") -> None:
-        """Answers a request: it was made, or refused."""
+        """Finishes a request: carried out, or refused if ``refusal`` is not empty."""
         with self._lock:
             if self._request is request:
                 self._request = None
@@ -118,10 +118,10 @@ class Asking:
             request.over.set()
 
     def refuse(self, why: str) -> None:
-        """Refuses what is asked for, and all that will be; for the sink's thread.
+        """Refuses the pending request and all later ones; call it from the sink's thread.
 
         Args:
-            why: In words.
+            why: The reason in words.
         """
         with self._lock:
             self._refusal = why

@@ -27,19 +27,19 @@ from workers.inference_stream import InferenceStream
 from workers.standby import Standby
 
 _ARRIVES_S = 2.0
-"""For the first frame of a stream on standby; a camera that is slower may lose frames when it moves."""
+"""Wait for the first frame of a stream on standby; a slower camera may lose frames when it moves."""
 _ENDS_S = 2.0
-"""For the frames in hand, and for their predictions to be taken by the sink."""
+"""Wait for unfinished frames, and for the sink to receive their predictions."""
 _STANDBY_NS = 60_000_000_000
-"""Longer than anybody waits for ``DELETE`` at the former owner: ``verbs.BEGIN_S`` and ``END_S``."""
+"""Longer than the timeouts of ``DELETE`` at the former owner: ``verbs.BEGIN_S`` and ``END_S``."""
 _DROPS = ("inference.overflow", "inference.too_old", "wire.lost", "wire.overwritten")
-"""Reasons for want of time."""
+"""Drop reasons caused by lack of time."""
 
 Standing = Literal["standby", "owned"]
 
 
 class Worker(Protocol):
-    """What is needed of the inference worker."""
+    """The part of the inference worker that is used here."""
 
     config: Config
     runtime: Runtime
@@ -50,26 +50,26 @@ class Worker(Protocol):
 
     @property
     def receiver(self) -> FrameReceiver | None:
-        """Of frames; None before somebody hears the predictions."""
+        """The receiver of frames; None until predictions have a receiver."""
 
     @property
     def name(self) -> str:
-        """Of the worker."""
+        """The worker's name."""
 
     def event(self, text: str) -> None:
-        """Notifies people."""
+        """Reports a human-readable event."""
 
     def add_stream(self, stream_id: str, generation: int) -> InferenceStream:
-        """Begins to predict a stream."""
+        """Starts predicting a stream."""
 
     def drop_stream(self, stream_id: str) -> None:
-        """Forgets a stream that was left."""
+        """Removes a stream."""
 
     def prepare(self, height: int, width: int) -> None:
-        """Opens what computes pictures of that size."""
+        """Prepares the model for images of that size."""
 
     def turn(self, timeout_s: float) -> None:
-        """Does what else there is to do, for so long at most."""
+        """Runs other work for at most ``timeout_s`` seconds."""
 
 
 class _Wanted(msgspec.Struct, forbid_unknown_fields=True):
@@ -80,7 +80,7 @@ class _Wanted(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Assignment:
-    """Does what it is asked between two ticks of a worker.
+    """Carries out HTTP requests between two ticks of a worker.
 
     Args:
         worker: The worker.
@@ -92,7 +92,7 @@ class Assignment:
         self._maker: Maker | None = None
 
     def verbs(self) -> list[Verb]:
-        """What it can be asked."""
+        """The HTTP operations."""
         one = "/streams/{stream_id}"
         return [
             Verb("GET", "/streams", self._list),
@@ -103,12 +103,14 @@ class Assignment:
         ]
 
     def give_up_standby(self) -> None:
-        """Leaves streams whose former owner was not heard of for long: their frames would wait for ever."""
+        """Releases streams that stay on standby too long: their frames would wait forever."""
         worker = self._worker
         for stream_id, standby in list(worker.standby.items()):
             if now_ns() > standby.until_ns:
                 self._drop_standby(stream_id)
-                worker.event(f"{stream_id}: on standby for {_STANDBY_NS / 1e9:g} s, and not given: left")
+                worker.event(
+                    f"{stream_id}: released: on standby for {_STANDBY_NS / 1e9:g} s without being assigned"
+                )
 
     # -- verbs -------------------------------------------------------------------------------------
 
@@ -130,13 +132,15 @@ class Assignment:
     def _begin(self, asked: Asked) -> Done:
         wanted, worker = asked.read(_Wanted), self._worker
         if not worker.config.inference.assigned:
-            raise VerbError(409, "this worker takes its streams from the configuration: inference.assigned")
+            raise VerbError(
+                409, "this worker takes its streams from the configuration: set inference.assigned=true"
+            )
         receiver, stream_id = self._receiver(), wanted.stream_id
         if wanted.generation < (known := self._generations.get(stream_id, 0)):
             raise VerbError(409, f"{stream_id} was at generation {known} here, {wanted.generation} is older")
         is_new = stream_id not in worker.streams and stream_id not in worker.standby
         if is_new and len(worker.streams) + len(worker.standby) >= MOST_STREAMS:
-            raise VerbError(409, f"{MOST_STREAMS} streams are here already")
+            raise VerbError(409, f"this worker already has {MOST_STREAMS} streams")
         told = _told(stream_id, wanted.generation, wanted.state)
         if stream_id in worker.streams:
             if wanted.state == "standby":
@@ -170,7 +174,7 @@ class Assignment:
         receiver, asked_ns = self._receiver(), now_ns()
 
         def is_caught_up() -> bool:
-            # what was sent before the next owner heard of the stream is in no queue but this worker's
+            # frames sent before the next owner subscribed are only in this worker's queue
             return stream.has_end or stream.has_taken_since(asked_ns) or not receiver.has_waiting
 
         in_time = self._wait(is_caught_up, _ENDS_S)
@@ -178,10 +182,11 @@ class Assignment:
         in_time &= self._wait(lambda: not stream.is_busy and not stream.has_end, _ENDS_S)
         if not in_time:
             worker.event(
-                f"{stream_id}: left with frames in hand: it is slow, or nobody takes its predictions"
+                f"{stream_id}: released with unfinished frames: inference is slow, or the sink does not "
+                "receive its predictions"
             )
-        worker.drop_stream(stream_id)  # nothing more of it goes out
-        for lane in ("newest", "every"):  # or the next owner's could overtake what did
+        worker.drop_stream(stream_id)  # sends nothing more of it
+        for lane in ("newest", "every"):  # else the next owner's messages could overtake earlier ones
             worker.publisher.settle(lane, _ENDS_S, lambda: worker.turn(0.01))
         handed = stream.hand_over(worker.runtime)
         if handed.place is None:
@@ -203,13 +208,13 @@ class Assignment:
         if refusal := self._own(stream_id, standby.generation, handed):
             memory = f"refused: {refusal}"
         if memory.startswith("refused"):
-            worker.event(f"{stream_id}: begins without memory, {memory}")
+            worker.event(f"{stream_id}: starts without memory, {memory}")
         return Done({**_told(stream_id, standby.generation, "owned"), "memory": memory})
 
-    # -- what they do ------------------------------------------------------------------------------
+    # -- helpers -----------------------------------------------------------------------------------
 
     def _own(self, stream_id: str, generation: int, handed: HandedStream | None) -> str:
-        """Owns a stream from now on; why its memory can't be used, in words, empty if it is."""
+        """Takes ownership of a stream; returns why its memory can't be used, empty if it can."""
         worker, refusal = self._worker, ""
         stream = worker.add_stream(stream_id, generation)
         if handed:
@@ -230,7 +235,7 @@ class Assignment:
 
     def _receiver(self) -> FrameReceiver:
         if (receiver := self._worker.receiver) is None:
-            raise VerbError(503, "it waits for the sink to listen: see inference.wait_for")
+            raise VerbError(503, "waiting for the sink to connect: see inference.wait_for")
         return receiver
 
     def _made_by(self) -> Maker:
@@ -245,7 +250,7 @@ class Assignment:
             del self._generations[next(iter(self._generations))]
 
     def _wait(self, is_done: Callable[[], bool], timeout_s: float) -> bool:
-        """Does everything else until something is done, or for so long at most."""
+        """Runs other work until ``is_done`` or the timeout; returns whether it is done."""
         until_ns = now_ns() + int(timeout_s * 1e9)
         while not (done := is_done()) and now_ns() < until_ns:
             self._worker.turn(0.01)
@@ -253,7 +258,7 @@ class Assignment:
 
 
 def drops(not_predicted: dict[str, int]) -> int:
-    """How many frames were let go for want of time, of all that got no prediction."""
+    """Number of frames without a prediction that were dropped for lack of time."""
     return sum(not_predicted.get(reason, 0) for reason in _DROPS)
 
 

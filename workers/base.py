@@ -33,36 +33,36 @@ from workers.sharing import expected
 from workers.waiting import Waiting
 
 TICK_S = 0.1
-"""Longest time in seconds that a tick waits: a stop is noticed within it."""
+"""Longest time in seconds that a tick may block; also the longest delay before a stop is noticed."""
 _ASKED_TICK_S = 0.02
-"""The same of a worker that may be asked something."""
+"""The same for a worker with a control server."""
 RETRY_S = 0.002
-"""Between two tries to send to a peer whose queue is full."""
+"""Time between attempts to send to a peer whose queue is full."""
 _FORMER_NS = 2_000_000_000
 P = TypeVar("P", bound=Publisher)
 R = TypeVar("R", bound=Receiver[Any])
 
 
 class WorkerError(UserError):
-    """A worker can't do its work as configured; one readable line, with what to do."""
+    """A worker can't run as configured; one readable line that says what to do."""
 
 
 class Worker(ABC):
     """A process of the pipeline: ``open``, ``tick`` until stopped, ``finish``; then its resources are closed.
 
     Args:
-        config: The whole configuration, with endpoints that have no ``{run}`` left in them.
+        config: The whole configuration; its endpoints contain no ``{run}`` placeholder.
         name: Name of this worker, unique in its pipeline.
         restarts: How often it was restarted before.
-        first_epochs: By stream: the epoch that its next opening has (capture only).
-        former: The last statistics of its processes that died: sent again for monitors that come later.
-        alone: There is no supervisor that would show its events.
+        first_epochs: Epoch of the next opening of each stream (capture only).
+        former: Last statistics of its processes that died, sent again for monitors that connect later.
+        alone: Whether it runs without a supervisor and prints its own events.
         stdout: Standard output, if it is reserved for predictions or events (sink only).
-        down: Other workers that are down, as the supervisor reports; it changes at any time.
+        down: Other workers that are down, as the supervisor reports; may change at any time.
 
     Attributes:
-        stats: What this process has counted so far.
-        resources: Whatever ``open`` enters here is closed at the end, the last first, also after a failure.
+        stats: Counts of this process so far.
+        resources: Closed at the end in reverse order, even after a failure; filled by ``open``.
     """
 
     role: ClassVar[Role]
@@ -104,33 +104,33 @@ class Worker(ABC):
 
     @abstractmethod
     def open(self) -> None:
-        """Gets everything that can fail at the start.
+        """Acquires everything that can fail at startup.
 
         Raises:
-            WorkerError: It can't work as configured.
+            WorkerError: The worker can't run as configured.
         """
 
     @abstractmethod
     def tick(self, timeout_s: float) -> bool:
-        """One turn of the loop, at most about ``timeout_s`` seconds; False when there is no more to do."""
+        """Runs one turn of the loop, for about ``timeout_s`` seconds at most; False when all work is done."""
 
     @abstractmethod
     def finish(self, deadline_ns: int) -> None:
-        """Brings the frames that it already has to their end, until ``deadline_ns`` at the latest."""
+        """Finishes the frames that it already has, until ``deadline_ns`` at the latest."""
 
     def verbs(self) -> list[Verb]:
-        """What it does when it is asked over HTTP (``[control]``), in its own thread, between two ticks."""
+        """HTTP operations (``[control]``), carried out in the worker's thread between ticks."""
         return []
 
     def receivers(self) -> Receivers:
-        """What listens to other workers, by key of ``[endpoints]``; without what it has not made yet."""
+        """Receivers that listen to other workers, by key of ``[endpoints]``; only those created so far."""
         return {}
 
     def run(self, stop: threading.Event, on_ready: Callable[[WorkerStats], None]) -> None:
-        """Works until there is no more to do or ``stop`` is set, then ends in order.
+        """Runs until all work is done or ``stop`` is set, then shuts down gracefully.
 
         Raises:
-            WorkerError: It can't work as configured.
+            WorkerError: The worker can't run as configured.
         """
         try:
             self._work(stop, on_ready)
@@ -146,42 +146,42 @@ class Worker(ABC):
                     self._stats_publisher.close(linger_s=1.0)
 
     def publishes(self, publisher: P) -> P:
-        """Looks after a publisher: reports whose keys it refuses; closes it once others had time to read."""
+        """Registers a publisher: reports refused keys and closes it after peers had time to read."""
         self._publishers.append(publisher)
         self.resources.callback(lambda: publisher.close(linger_s=self._linger_s))
         return publisher
 
     def waits_for(self, publisher: Publisher, roles: Sequence[str], key: str) -> Waiting:
-        """Waits until all workers of each role listen; a supervisor looks after the start of its workers."""
+        """Reports roles that do not listen yet; with a supervisor, only after ``run.ready_timeout_s``."""
         patience_s = 0.0 if self.alone else self.config.run.ready_timeout_s
         return Waiting(publisher, roles, expected(self.config), key, self.event, patience_s)
 
     def receives(self, receiver: R) -> R:
-        """Looks after a receiver: reports what it refuses and which links break; closes it at the end."""
+        """Registers a receiver: reports refused messages and broken links, and closes it at the end."""
         self._receivers.append(receiver)
         self.resources.enter_context(receiver)
         return receiver
 
     def event(self, text: str) -> None:
-        """Notifies people of what happened; passwords are hidden."""
+        """Reports a human-readable event; passwords are redacted."""
         self.stats.events.append(redact(text))
         if self.alone and not print_line(f"{self.stats.worker}: {redact(text)}"):
             self._is_read = False
 
     def note_loss(self, output: str, reason: str) -> None:
-        """Notes for the report that an output that was asked for could not be written."""
+        """Records for the report that a requested output could not be written."""
         self.stats.details.setdefault("lost", {})[output] = redact(reason)
 
     def mark_output(self, stream_id: str, time_ns: int) -> None:
-        """Notes one frame of this worker's output for its rates."""
+        """Counts one output frame for the frame rate."""
         self.stats.stream(stream_id).mark(time_ns)
         self._rates.setdefault(stream_id, Rate()).tick(time_ns)
 
     def publish_stats(self) -> None:
-        """Sends the statistics to all listeners; the events go with them, once."""
+        """Sends the statistics to all listeners, each event once."""
         stats, now = self.stats, now_ns()
         stats.sent_ns = now
-        with contextlib.suppress(OSError, psutil.Error):  # no descriptor is left: the last values stay
+        with contextlib.suppress(OSError, psutil.Error):  # out of file descriptors: keep the last values
             stats.cpu_percent = self._process.cpu_percent()
             stats.rss_mb = self._process.memory_info().rss / 2**20
         for stream_id, stream in stats.streams.items():
@@ -196,7 +196,7 @@ class Worker(ABC):
         self._stats_due_ns = now + int(self.config.wire.stats_interval_s * 1e9)
 
     def publish_stats_if_due(self) -> None:
-        """Sends the statistics if the last ones are old enough, with what its links have seen since."""
+        """Sends the statistics if they are due, with link events since the last time."""
         if now_ns() < self._stats_due_ns:
             return
         for publisher in self._publishers:
@@ -209,7 +209,7 @@ class Worker(ABC):
         self.publish_stats()
 
     def links(self) -> list[tuple[str, LinkState]]:
-        """Connections to other workers by name, and their states; two receivers may share a name."""
+        """Names and states of links to other workers; two receivers may share a name."""
         return [link for receiver in self._receivers for link in receiver.links.items()]
 
     def _link(self, endpoints: EndpointsConfig) -> None:
@@ -217,7 +217,7 @@ class Worker(ABC):
 
     @property
     def _linger_s(self) -> float:
-        """Time in seconds for others to take what was sent last, out of that for the whole end."""
+        """Seconds left of the shutdown time for peers to read the last messages."""
         return max(self._finish_by_ns - now_ns(), 0) / 1e9
 
     def _work(self, stop: threading.Event, on_ready: Callable[[WorkerStats], None]) -> None:
@@ -230,7 +230,7 @@ class Worker(ABC):
                 self._control = Control(self.config, self.stats, [*self.verbs(), *links.all])
                 self.resources.callback(self._control.close)
             self.open()
-        except UserError as error:  # every boundary that open crosses has its own one-line errors
+        except UserError as error:  # already a readable one-line error
             raise WorkerError(str(error)) from error
         self.stats.state = "ready"
         self.publish_stats()

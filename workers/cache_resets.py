@@ -8,15 +8,15 @@ from pipeline.flow.report_limit import ReportLimit
 
 
 class CacheResets:
-    """Looks at each frame that goes into a step, in order.
+    """Checks each frame before its step, in order.
 
     Args:
-        stream_id: Of its stream.
-        max_gap_ms: A longer silence empties the cache.
-        notify: Takes human-readable events.
+        stream_id: The stream's id.
+        max_gap_ms: A longer gap between frames empties the cache, in ms.
+        notify: Receives human-readable events.
 
     Attributes:
-        last_ns: Place of the last frame on the stream's timeline; None before the first.
+        last_ns: Time of the last frame on the stream's timeline; None before the first.
     """
 
     def __init__(self, stream_id: str, max_gap_ms: float, notify: Callable[[str], None]) -> None:
@@ -25,12 +25,12 @@ class CacheResets:
         self._reports = ReportLimit()
 
     def before(self, frame: Frame, reason: str | None, stats: StreamStats, now_ns: int) -> str | None:
-        """Why the cache must be emptied before a frame; None if the frame goes on from it.
+        """Why the cache must be emptied before a frame; None if it stays valid.
 
         Args:
             frame: The frame.
-            reason: What frames before it have announced.
-            stats: Of its stream.
+            reason: A reset reason from earlier, dropped frames.
+            stats: Statistics of its stream.
             now_ns: Unix time in ns.
         """
         time_ns, last_ns = frame.time_ns, self.last_ns

@@ -23,16 +23,16 @@ from workers.taker_watch import TakerWatch
 
 _START_WAIT_S = 0.02
 _LISTED_STREAMS = 16
-"""For so many the publisher has room, where streams may be added later."""
+"""Streams for which the publisher reserves room if streams can be added later."""
 
 
 class CaptureWorker(Worker):
-    """Publishes what the sources deliver: live ones as it comes, files as fast as the others take it."""
+    """Publishes frames: those of live sources as they arrive, those of files as fast as receivers accept."""
 
     role = "capture"
 
     def open(self) -> None:
-        """Opens the sources and the publisher; a stream is read once those who have to take it do."""
+        """Opens the sources and the publisher; a stream is read once its required receivers subscribe."""
         config = self.config
         if not config.streams and not config.control.listen:
             raise WorkerError("no stream to capture: give --source, or [[streams]] in the configuration")
@@ -58,7 +58,7 @@ class CaptureWorker(Worker):
             self._wait_until_open(config.capture.open_timeout_s * 2)
 
     def tick(self, timeout_s: float) -> bool:
-        """Sends what the readers have; False once all sources have ended and everything is sent."""
+        """Sends frames of the readers; False once all sources have ended and everything is sent."""
         self._wake.clear()
         self._update_freshness()
         again = self._publisher.send_again()
@@ -75,7 +75,7 @@ class CaptureWorker(Worker):
         return True
 
     def finish(self, deadline_ns: int) -> None:
-        """Sends what was captured until now, then the ends of the streams."""
+        """Sends all captured frames, then the end of each stream."""
         self._stop_readers()
         while now_ns() < deadline_ns and not all(s.ended for s in self._streams if s.started):
             if not self._forward_in_turn():
@@ -86,29 +86,29 @@ class CaptureWorker(Worker):
             stream.discard()
 
     def verbs(self) -> list[Verb]:
-        """Streams are listed, added and removed."""
+        """Operations that list, add and remove streams."""
         options = SourceOptions.from_config(self.config.capture)
         return CaptureVerbs(lambda: self._streams, self.stats.streams, self._add, self._end, options).all
 
-    # -- streams that come and go ------------------------------------------------------------------
+    # -- adding and removing streams ---------------------------------------------------------------
 
     def _add(self, entry: StreamConfig, source: Source) -> CaptureStream:
-        """Begins with a stream of a name that none has; a source that is away is waited for."""
+        """Adds a stream with an unused name; retries if its source is not available."""
         others = [stream for stream in self._streams if stream.live and not stream.ended]
         return self._begin(entry, source, lone=source.live and not others, patient=True)
 
     def _end(self, stream: CaptureStream, deadline_ns: int) -> bool:
-        """Ends a stream in order; the others go on meanwhile.
+        """Ends a stream gracefully while the others continue.
 
         Args:
-            stream: One that it has.
-            deadline_ns: From then on nobody is waited for who does not take what was captured.
+            stream: A current stream.
+            deadline_ns: Unix time after which captured frames that receivers do not accept are dropped.
 
         Returns:
-            False if its end could not be sent either; ask again.
+            False if even its end could not be sent; try again.
         """
         stream.reader.stop(0.0)
-        stream.started = True  # its end is due, whoever hears it
+        stream.started = True  # send the end even without receivers
         last_ns = deadline_ns + int(self.config.capture.read_timeout_s * 1e9)
         while not stream.ended and now_ns() < last_ns:
             if now_ns() > deadline_ns:
@@ -146,11 +146,11 @@ class CaptureWorker(Worker):
 
     @property
     def _patient(self) -> bool:
-        """Whether a source that is away is waited for: after a restart it must not stop the others."""
+        """Whether to retry an unavailable source: after a restart it must not stop the other streams."""
         return self.config.capture.retry_first_open or self.restarts > 0
 
     def _make_source(self, stream: StreamConfig) -> Source:
-        """What the reader will open; made once before, as its text may be wrong."""
+        """Creates the source that the reader will open, to check its text early."""
         try:
             return open_source(stream.source, self._options)
         except SourceError as error:
@@ -194,9 +194,9 @@ class CaptureWorker(Worker):
         )
 
     def _wait_until_open(self, timeout_s: float) -> None:
-        """Waits for the first pictures; files, which only a slow machine keeps waiting, get all the time.
+        """Waits for the first frame of each source; only live sources time out.
 
-        A live source that may be away at the start is not waited for.
+        Does not wait for a live source that may be unavailable at startup.
         """
         deadline_ns = now_ns() + int(timeout_s * 1e9)
         needed = [stream for stream in self._streams if not (stream.live and self._patient)]
@@ -204,8 +204,8 @@ class CaptureWorker(Worker):
             self._refuse_failed()
             late = [stream.id for stream in waiting if stream.live]
             if late and now_ns() > deadline_ns:
-                raise WorkerError(f"{late[0]}: no picture after {timeout_s:g} s: is the camera on?")
-            self._publisher.listeners()  # what peers send must not pile up meanwhile
+                raise WorkerError(f"{late[0]}: no frame after {timeout_s:g} s: is the camera on?")
+            self._publisher.listeners()  # keeps messages of peers from piling up
             self._wake.wait(0.01)
             self._wake.clear()
         self._refuse_failed()
@@ -216,7 +216,7 @@ class CaptureWorker(Worker):
                 raise WorkerError(str(stream.reader.error))
 
     def _start_heard(self) -> bool:
-        """Starts the readers of streams that all take who have to; whether some are still waited for."""
+        """Starts the readers of streams that have all required receivers; returns whether any are missing."""
         capture = self.config.capture
         waiting = [stream for stream in self._streams if not stream.started]
         absent: set[str] = set()
@@ -229,11 +229,11 @@ class CaptureWorker(Worker):
         if not waiting or self.config.control.listen:
             return bool(absent)
         if not self.restarts:
-            self._refuse_failed()  # an address that can't be right shows only when it is tried
+            self._refuse_failed()  # an invalid URL fails only when it is opened
         if absent and 0 < capture.wait_timeout_s < (now_ns() - self._opened_ns) / 1e9:
             raise WorkerError(
-                f"nobody listens: {' and '.join(sorted(absent))} did not connect within "
-                f"{capture.wait_timeout_s:g} s; start them, or take them out of capture.wait_for"
+                f"no listeners: {' and '.join(sorted(absent))} did not connect within "
+                f"{capture.wait_timeout_s:g} s; start them, or remove them from capture.wait_for"
                 f"{self._publisher.refused_lately()}"
             )
         return bool(absent)
@@ -241,16 +241,16 @@ class CaptureWorker(Worker):
     # -- frames out --------------------------------------------------------------------------------
 
     def _forward_in_turn(self) -> bool:
-        """Sends at most one frame of each stream; False if none could go."""
+        """Sends at most one frame of each stream; False if none could be sent."""
         sent = [
             stream for stream in self._streams if stream.started and stream.forward(hold=self._holds(stream))
         ]
-        # Who was served goes to the end: the little room that others leave must not go to one stream only.
+        # Streams that sent a frame go to the end, so that scarce queue room is shared by all.
         self._streams = [stream for stream in self._streams if stream not in sent] + sent
         return bool(sent)
 
     def _holds(self, stream: CaptureStream) -> bool:
-        """Whether a stream of which each frame counts waits for a worker that is being restarted."""
+        """Whether an every-frame stream is paused for a worker that is being restarted."""
         return stream.policy == "every" and bool(self._listeners.absent_from("every", stream.id))
 
     def _update_freshness(self) -> None:

@@ -1,4 +1,4 @@
-"""One source in capture: its reader, the frame that waits to be sent, and counts of drops."""
+"""One source in capture: its reader, the frame waiting to be sent, and drop counts."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,21 +22,21 @@ class CaptureStream:
     """One stream of a capture worker.
 
     Args:
-        entry: What it is configured as.
-        policy: What happens to frames for which there is no room.
+        entry: Its configuration.
+        policy: What happens to frames when queues are full.
         live: Whether the source is a camera.
-        reader: Reads it.
-        publisher: Where its frames go.
-        freshness: Decides what is left out or made smaller.
-        worker: Where it counts.
-        notify: Takes human-readable events.
-        mark: Takes the time of each frame, for the rates.
-        after: The stream of this name before, which has ended: its counts go on.
+        reader: Reads the source.
+        publisher: Sends the frames.
+        freshness: Decides which frames are skipped or downscaled.
+        worker: Statistics in which frames are counted.
+        notify: Receives human-readable events.
+        mark: Receives the time of each frame, for the frame rate.
+        after: The ended stream of the same name, whose counts are continued.
 
     Attributes:
-        outbox: A frame that waits for room, with its JPEG quality; 0 if as configured.
-        started: Those who have to take it do, so its reader captures.
-        ended: The end of the stream was sent.
+        outbox: A frame waiting for queue room, with its JPEG quality; 0 = as configured.
+        started: Whether its required receivers have subscribed, so that its reader captures.
+        ended: Whether the end of the stream was sent.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class CaptureStream:
         worker.stream(self.id)
 
     def start(self) -> None:
-        """Begins to capture."""
+        """Starts capturing."""
         self.started = True
         self.reader.release()
 
@@ -72,7 +72,7 @@ class CaptureStream:
         """Sends one frame, or the end of the stream; False if there was nothing to do or no room.
 
         Args:
-            hold: Somebody who has to listen does not: nothing of an every-frame stream goes out.
+            hold: A required receiver is absent: send nothing of an every-frame stream.
         """
         if self.ended or (self.outbox is not None and not self._send()):
             return False
@@ -93,7 +93,7 @@ class CaptureStream:
         return True
 
     def discard(self) -> None:
-        """Counts what can't be sent any more."""
+        """Drops and counts frames that can no longer be sent."""
         self.reader.discard()
         if self.outbox is not None:
             self._unsent += 1
@@ -109,7 +109,7 @@ class CaptureStream:
         return self._too_large + self._left_out + self._unsent
 
     def _prepare(self, captured: Captured) -> tuple[Frame, int]:
-        """The frame as it is to be sent, and its JPEG quality."""
+        """The frame to send, and its JPEG quality."""
         picture, started_ns = captured.picture, now_ns()
         self._stats.record("capture_queue", started_ns - picture.capture_ns)
         self._mark(started_ns)

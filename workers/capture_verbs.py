@@ -13,18 +13,18 @@ from workers.capture_stream import CaptureStream
 from workers.source_check import check_source
 
 _PATIENCE_NS = 10_000_000_000
-"""For what was captured of a stream that is removed; then it is dropped, as nobody takes it."""
+"""Time to send the captured frames of a removed stream; after that they are dropped."""
 
 
 class CaptureVerbs:
-    """The verbs of a capture worker.
+    """The HTTP operations of a capture worker.
 
     Args:
-        streams: Gives the streams that it has.
-        had: Those that it has had in its life, by name.
-        add: Begins with a stream.
-        end: Ends a stream in order, until a Unix time in ns; False if there was not enough time.
-        options: For all sources.
+        streams: Returns the current streams.
+        had: All streams of this process so far, by name.
+        add: Adds a stream.
+        end: Ends a stream gracefully, until a Unix time in ns; False if there was not enough time.
+        options: Options of all sources.
     """
 
     def __init__(
@@ -63,13 +63,13 @@ class CaptureVerbs:
         if known and not known.ended:
             if known.entry == entry:
                 return Done(self._about(known))
-            raise VerbError(409, f"{entry.id}: there is another stream of this name: remove it first")
+            raise VerbError(409, f"{entry.id}: another stream has this name: remove it first")
         if entry.id not in self._had and len(self._had) >= MOST_STREAMS:
             raise VerbError(
                 409,
-                f"this worker has had {MOST_STREAMS} streams, removed ones included, and takes no more: "
-                "remove those that you can do without, then end this process; what starts it again, "
-                "such as a fleet's agent, brings back the others",
+                f"this process has had {MOST_STREAMS} streams, including removed ones, and accepts no more: "
+                "remove the streams that you do not need, then stop the process; whatever restarts it, "
+                "such as a fleet's agent, adds the others again",
             )
         try:
             source = check_source(entry.source, self._options)
@@ -88,7 +88,7 @@ class CaptureVerbs:
 
     def _end(self, stream: CaptureStream) -> None:
         if not self._finish(stream, now_ns() + _PATIENCE_NS):
-            raise VerbError(503, f"{stream.id}: it was stopped, but its end finds no room yet: ask again")
+            raise VerbError(503, f"{stream.id}: stopped, but its end could not be sent yet: try again")
 
     def _find(self, stream_id: str) -> CaptureStream | None:
         return next((stream for stream in self._streams() if stream.id == stream_id), None)

@@ -24,20 +24,20 @@ _CONTEXT = multiprocessing.get_context("spawn")
 
 
 class Child:
-    """A worker's process, and the next one when it has died.
+    """A worker's process and its replacements after it dies.
 
     Args:
-        name: Of the worker, unique in its pipeline.
-        role: Of the worker.
-        print_line: Takes each line that the worker or its libraries print, passwords hidden; called by
-            another thread.
+        name: The worker's name, unique in its pipeline.
+        role: The worker's role.
+        print_line: Receives each line printed by the worker or its libraries, with passwords redacted; called
+            from another thread.
 
     Attributes:
-        ready: Whether the present process has reported that it works.
-        restarts: How often it was started again.
-        failures_in_a_row: Deaths since a process has last lived for a while.
-        restart_at_s: When the next process is due, in monotonic seconds; None if none is.
-        down: Since it was found dead, until it is ready again; else None.
+        ready: Whether the current process has reported that it is ready.
+        restarts: Number of restarts.
+        failures_in_a_row: Deaths since a process last ran for ``restart_reset_s``.
+        restart_at_s: Monotonic time of the next restart; None if none is scheduled.
+        down: Set from the detected death until the worker is ready again; otherwise None.
     """
 
     def __init__(self, name: str, role: Role, print_line: Callable[[str], None]) -> None:
@@ -65,7 +65,7 @@ class Child:
 
     @property
     def exit_code(self) -> int | None:
-        """Of its process, negative for a signal; None as long as that runs."""
+        """Exit code of its process, negative for a signal; None while the process runs."""
         return self._process.exitcode if self._process is not None else None
 
     @property
@@ -85,8 +85,8 @@ class Child:
         """Starts a process.
 
         Args:
-            config: With endpoints already placed in the run's folder.
-            options: More arguments of the worker's constructor.
+            config: The configuration, with endpoints already placed in the run's folder.
+            options: Further arguments of the worker's constructor.
         """
         control, control_of_child = _CONTEXT.Pipe(duplex=True)
         output, output_of_child = _CONTEXT.Pipe(duplex=False)
@@ -106,7 +106,7 @@ class Child:
         self._output.start()
 
     def wait_after_death(self, run: RunConfig) -> float:
-        """Counts a death; how many seconds to wait before the next start: more with failures in a row."""
+        """Counts a death; returns the back-off in seconds, which grows with consecutive failures."""
         if self.age_s > run.restart_reset_s:
             self.failures_in_a_row = 0
         waits = run.restart_backoff_s
@@ -115,7 +115,7 @@ class Child:
         return wait_s
 
     def poll(self) -> Report | None:
-        """What the worker has reported since the last call, if anything."""
+        """The worker's report since the last call, if any."""
         if self._control is None:
             return None
         try:
@@ -130,31 +130,31 @@ class Child:
         return report
 
     def tell(self, down: list[DownWorker]) -> None:
-        """Tells the worker which others are down; one that is gone needs no answer."""
+        """Sends the worker the list of other workers that are down, if it is alive."""
         if self._control is not None and self.alive:
             with contextlib.suppress(OSError):
                 self._control.send_bytes(msgspec.json.encode(down))
 
     def ask_to_stop(self) -> None:
-        """Asks the worker to end in order."""
+        """Asks the worker to stop gracefully."""
         self.restart_at_s = None
         if self._process is not None and self.alive:
             self._process.terminate()
             self.resume()
 
     def resume(self) -> None:
-        """Lets a process go on that somebody has stopped: it and its peers could not end in order."""
+        """Resumes a process that was stopped by a signal, so that it can shut down."""
         if (pid := self.pid) is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)
 
     def kill(self) -> None:
-        """Ends its process at once, without waiting for it."""
+        """Kills its process without waiting for it."""
         if self._process is not None and self._process.exitcode is None:
             self._process.kill()
 
     def join(self) -> None:
-        """Waits for a process that was killed, and for the rest of its output."""
+        """Waits for a killed process and the rest of its output."""
         if self._process is not None:
             self._process.join()
         if self._output is not None:
@@ -170,9 +170,10 @@ class Child:
 
 @contextmanager
 def _terminal_signals_ignored() -> Iterator[None]:
-    """A child that is still importing must not die of the Ctrl-C that is meant for its supervisor.
+    """Ignores terminal signals, so that Ctrl-C for the supervisor does not kill a child during its imports.
 
-    Only the main thread may ask for that; in an agent of a fleet it is another, far from any terminal.
+    Only the main thread may set handlers; a fleet's agent starts workers in another thread, without a
+    terminal.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

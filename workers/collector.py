@@ -1,4 +1,4 @@
-"""Collects the statistics of all workers, for the supervisor and ``run_stream.py monitor``."""
+"""Collects the statistics of all workers, for the supervisor and the monitor."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -23,9 +23,9 @@ _MOST_POLLS = 8
 
 
 class _WorkerSessions:
-    """The processes that one worker has been; the oldest become one, so that restarts cost no memory.
+    """The processes of one worker over its restarts; the oldest are merged to bound memory.
 
-    Whatever a worker sends, it holds twice ``footprint.MOST_BYTES`` at most: once for its processes, and
+    It holds at most twice ``footprint.MOST_BYTES``, whatever a worker sends: once for separate processes and
     once for their sum.
     """
 
@@ -36,9 +36,9 @@ class _WorkerSessions:
         self.count = 0
 
     def keep(self, stats: WorkerStats) -> bool:
-        """Keeps statistics; False if the oldest ones had to be let go, because their sum is too large."""
+        """Stores statistics; False if the oldest ones were discarded because their sum is too large."""
         if self._folded is not None and stats.session <= self._folded.session:
-            return True  # it has been added up already
+            return True  # already in the sum
         self.count += stats.session not in self._sessions
         self._sessions[stats.session], self._sizes[stats.session] = stats, footprint(stats)
         fits = True
@@ -77,15 +77,15 @@ class Collector:
         self.started_ns = now_ns()
 
     def connect(self, config: Config) -> None:
-        """Listens to the workers of this configuration from now on; what the others said is kept."""
+        """Listens to the workers of this configuration from now on; statistics of other workers are kept."""
         self._receiver.replace_sources(
             [(role, endpoint) for role in ROLES for endpoint in stats_endpoints(role, config.endpoints)]
         )
 
     def poll(self, timeout_s: float) -> list[str]:
-        """Takes in what has arrived, waiting at most ``timeout_s`` seconds; returns the new events."""
+        """Receives statistics, waiting at most ``timeout_s`` seconds; returns the new events."""
         events: list[str] = []
-        for _ in range(_MOST_POLLS):  # whoever has not looked for long must not act on what is out of date
+        for _ in range(_MOST_POLLS):  # after a long pause, read up to the current state
             batch = self._receiver.poll(timeout_s)
             events += [event for stats in batch for event in self._keep(stats)]
             if not batch:
@@ -95,33 +95,33 @@ class Collector:
         return events + [f"monitor: {event}" for event in own]
 
     def _keep(self, stats: WorkerStats) -> list[str]:
-        """Takes in what a worker reports; returns its events."""
+        """Stores what a worker reports; returns its events."""
         sessions = self._workers.setdefault((stats.worker, stats.host), _WorkerSessions())
         if not sessions.keep(stats):
-            text = "its statistics are too large in sum: those of its oldest process no longer count"
+            text = "its statistics are too large in total: those of its oldest process are no longer counted"
             self._receiver.rejects.add(f"{stats.worker} on {stats.host}", WireError("size", text))
         return [f"{stats.worker}: {event}" for event in stats.events]
 
     @property
     def sessions(self) -> list[WorkerStats]:
-        """The last stats of every process that ever reported, oldest first; very old ones in sum."""
+        """The last stats of every process that has reported, oldest first; very old ones are summed up."""
         everyone = (stats for sessions in self._workers.values() for stats in sessions.all())
         return sorted(everyone, key=lambda stats: stats.session)
 
     def newest(self, worker: str) -> WorkerStats | None:
-        """The last stats of a worker's present (or last) process."""
+        """The last stats of a worker's current or last process."""
         return next((stats for stats in reversed(self.sessions) if stats.worker == worker), None)
 
     def former(self, worker: str) -> list[WorkerStats]:
-        """The last stats of the latest processes that a worker has been, without events.
+        """The last stats of a worker's recent processes, without events.
 
-        A restarted worker sends them again, so that a monitor that comes later knows them too.
+        A restarted worker sends them again, so that a monitor that connects later gets them too.
         """
         found = [sessions for (name, _), sessions in self._workers.items() if name == worker]
         return [msgspec.structs.replace(stats, events=[]) for sessions in found for stats in sessions.apart()]
 
     def report(self, restarts: Mapping[str, int] | None = None, *, final: bool = False) -> dict[str, Any]:
-        """The report as it stands now; ``final``: nothing is under way any more."""
+        """The current report; ``final``: no frames are in flight any more."""
         newest = {(stats.worker, stats.host): stats for stats in self.sessions}
         running = not final and any(stats.state not in ("stopped", "failed") for stats in newest.values())
         return build_report(
@@ -137,10 +137,10 @@ class Collector:
         """What the terminal shows.
 
         Args:
-            title: Shown above it.
-            restarts: How often each worker was restarted; None for what can be seen from outside.
-            processes: By worker: id of its process; None if that is dead. One that has not reported yet is
-                starting. Without ``processes`` it is absent, once another one has reported.
+            title: Shown above the statistics.
+            restarts: Restarts of each worker; None to derive them from its sessions.
+            processes: Process id of each worker; None if it is dead. A worker that has not reported yet is
+                starting; without ``processes`` it is absent once another worker has reported.
         """
         heard = {stats.role for stats in self.sessions}
         if processes is None:
@@ -163,15 +163,15 @@ class Collector:
 
     @property
     def turned_away(self) -> str:
-        """Who broke the connection off last, and why, in words; empty if nobody did."""
+        """The last refused connection and its reason; empty if none was refused."""
         return self._receiver.rejects.latest.get("link", "")
 
     def close(self) -> None:
-        """Gives the sockets back."""
+        """Closes the sockets."""
         self._receiver.close()
 
     def _restarts(self) -> dict[str, int]:
-        """Seen from outside: each further session of a worker is a restart."""
+        """Restarts derived from sessions: each session of a worker after the first is a restart."""
         counts: dict[str, int] = {}
         for (worker, _), sessions in self._workers.items():
             counts[worker] = counts.get(worker, 0) + sessions.count - 1

@@ -13,7 +13,7 @@ from workers.model_check import wrong_checkpoint
 
 
 def configured_runtime(config: Config) -> Runtime:
-    """Opens it.
+    """Opens the configured runtime.
 
     Raises:
         WorkerError: The checkpoint can't be used, or this machine lacks the device.
@@ -40,7 +40,7 @@ def configured_runtime(config: Config) -> Runtime:
 
 
 def _device(config: Config) -> str:
-    """Workers that share streams share the GPUs of their machine as well."""
+    """Spreads workers that share streams over the GPUs of their machine."""
     inference = config.inference
     if not inference.shared_by:
         return inference.device
@@ -48,7 +48,7 @@ def _device(config: Config) -> str:
 
 
 def _calibration_clips(size: int, num_past: int, count: int, seed: int) -> CalibrationClips:
-    """Clips to calibrate int8 on; the training is imported only where that is done."""
+    """Clips for int8 calibration; imports the training package only when needed."""
     from pipeline.training.rendered.film import film_motions
 
     return film_motions(size, num_past, count, seed)

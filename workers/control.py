@@ -11,20 +11,20 @@ from pipeline.view.web.verbs import Verb, VerbQueue
 
 
 class Control:
-    """Opens the control server; the worker's thread then does what is asked.
+    """Opens the control server; the worker's thread carries out the requests.
 
     Args:
         config: The whole configuration, with ``control.listen``.
-        stats: Of the worker: what ``/healthz`` tells.
-        verbs: What the worker does.
+        stats: The worker's statistics, the source of ``/healthz``.
+        verbs: The operations that the worker offers.
 
     Raises:
-        OutputError: It can't listen there, or must not.
+        OutputError: The address can't be used or is not allowed.
         UserError: The token can't be read.
     """
 
     def __init__(self, config: Config, stats: WorkerStats, verbs: Sequence[Verb]) -> None:
-        # a box that only captures has no web server, and needs none
+        # a capture-only machine has no web server packages
         from pipeline.view.web.control_server import ControlServer
         from pipeline.view.web.put_zones import read_token
 
@@ -36,7 +36,7 @@ class Control:
         self.address = self._server.address
 
     def close(self) -> None:
-        """Refuses what waits, and stops serving."""
+        """Refuses waiting requests and stops serving."""
         self.queue.refuse("the worker has stopped")
         self._server.close()
 
@@ -50,13 +50,13 @@ class Control:
 
 
 def check_control(config: Config) -> None:
-    """Checks that no control server is asked for where a supervisor runs all workers.
+    """Checks that no control server is configured when a supervisor runs all workers.
 
     Raises:
-        ConfigError: One is.
+        ConfigError: ``control.listen`` is set.
     """
     if config.control.listen:
         raise ConfigError(
-            "control.listen is for workers that are started by themselves: python run_stream.py inference; "
+            "control.listen is only for workers that run on their own, such as `kvq-stream inference`: "
             "here all workers would listen at the same address"
         )

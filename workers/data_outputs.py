@@ -11,10 +11,10 @@ from workers.base import Worker
 
 
 class DataOutputs:
-    """The outputs that were asked for; one that fails is reported and ends, the others go on.
+    """The requested outputs; one that fails is reported and closed, the others continue.
 
     Args:
-        worker: The sink: its configuration, its resources, and where it reports.
+        worker: The sink, which provides configuration, resources and reporting.
     """
 
     def __init__(self, worker: Worker) -> None:
@@ -25,7 +25,7 @@ class DataOutputs:
 
     @property
     def has_lost_its_reader(self) -> bool:
-        """Whether standard output was reserved for one of them, and nobody reads it any more."""
+        """Whether standard output was reserved for one of them and has been closed."""
         files = (self._predictions, self._events) if self._worker.stdout else ()
         return any(file and file.closed and str(file.path) == STDOUT for file in files)
 
@@ -65,7 +65,7 @@ class DataOutputs:
         details = worker.stats.details["predictions"] = {"path": str(writer.path)}
         if made := writer.made_folder:
             details["made_folder"] = str(made)
-            worker.event(f"predictions: made the folder {made}")
+            worker.event(f"predictions: created the folder {made}")
         return writer
 
     def _open_events(self, path: str) -> LineFile:

@@ -6,14 +6,14 @@ from pipeline.base.role_names import Role
 
 
 class DownWorker(msgspec.Struct, frozen=True):
-    """A worker of this machine that has died, as its supervisor knows it.
+    """A dead worker of this machine, as reported by its supervisor.
 
     Attributes:
-        name: Which.
-        role: Of it.
-        since_ns: Unix time at which that was noticed.
-        again_ns: Unix time at which it is started again; what is past: it is starting.
-        streams: Whose predictions are missing while it is down; None for all.
+        name: The worker's name.
+        role: The worker's role.
+        since_ns: Unix time at which the death was detected.
+        again_ns: Unix time of its next start; if in the past, it is starting.
+        streams: Streams whose predictions are missing while it is down; None for all.
     """
 
     name: str

@@ -20,17 +20,17 @@ from pipeline.view.watch_overlay import Watched
 from pipeline.wire.messages import BadPicture, Prediction
 
 _LIT_NS = 1_000_000_000
-"""So long something that is over in a moment is shown."""
+"""How long a momentary event stays highlighted."""
 
 
 class EventFinder:
-    """Follows the zones, lines and rules of one stream, and the health of its picture.
+    """Evaluates the zones, lines and rules of one stream, and its image health.
 
     Args:
-        stream_id: Its name.
+        stream_id: The stream's id.
         config: The whole configuration.
-        log: Takes what the rules see, in order: the motion log. None keeps nothing.
-        crossed: Where crossings are counted, those of other streams, too; None counts only for itself.
+        log: Receives the input of the rules in order: the motion log. None: no log.
+        crossed: Counts the line crossings of all streams; None: a counter of its own.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class EventFinder:
         self._crossed = CrossingCounts() if crossed is None else crossed
 
     def take(self, prediction: Prediction) -> list[Event]:
-        """The events of the next prediction."""
+        """Takes the next prediction; returns its events."""
         events = self._health.see_ok()
         label = self._see_label(prediction)
         if prediction.things is None and label is None and self._rules.last is None:
@@ -68,24 +68,24 @@ class EventFinder:
         return events + self._noted(told, look.now)
 
     def take_bad(self, bad: BadPicture) -> list[Event]:
-        """The events of a picture that was not predicted: of motion nothing is known while it lasts."""
+        """Takes a bad frame that was not predicted; returns events and ends open motion events."""
         now, before = Moment(bad.time_ns, bad.capture_ns), self._health.state
         events = self._health.see_bad(bad.state, now, bad.for_s, bad.ok_for_s, bad.why)
         if before is None:
-            events = self._cut(f"the picture is {bad.state}".replace("_", "-")) + events
+            events = self._cut(f"the image is {bad.state}".replace("_", "-")) + events
         return events
 
     def replace_watch(self, watch: Watch, why: str = RULES_CHANGED) -> list[Event]:
-        """Follows other zones, lines and rules from now on; what is the same goes on.
+        """Applies other zones, lines and rules; unchanged ones keep their state.
 
-        It is not logged: over the log, rules are as if they had always been so.
+        The change is not logged: a replay applies one set of rules to the whole log.
 
         Args:
-            watch: What to follow.
-            why: What the ends say.
+            watch: The new zones, lines and rules.
+            why: The reason given in the end events.
 
         Returns:
-            The ends of what has begun under what is not the same.
+            End events of open events whose zone, line or rule has changed.
         """
         before, last = self._rules.watch, self._rules.last
         ends = self._rules.replace_watch(watch, why)
@@ -99,11 +99,11 @@ class EventFinder:
         return events
 
     def end(self, why: str) -> list[Event]:
-        """The ends of all that has begun."""
+        """End events of all open events."""
         return self._cut(why) + self._health.end(why)
 
     def _cut(self, why: str) -> list[Event]:
-        """Ends what has begun in zones and views."""
+        """Ends open events of zones and views."""
         last = self._rules.last
         if last is None:
             return []
@@ -113,7 +113,7 @@ class EventFinder:
         return self._noted(self._rules.cut(cut), last)
 
     def ground_speeds(self, prediction: Prediction) -> dict[int, GroundSpeed]:
-        """Metres a second of the things of a prediction, by their ids; of those whose speed is known."""
+        """Ground speed in m/s of the things of a prediction by id, where it is known."""
         sight = prediction.sight
         if not self._rules.seen.ground or (sight and not sight.found):
             return {}
@@ -121,7 +121,7 @@ class EventFinder:
         return {number: figure for number, figure in found.items() if figure}
 
     def watched(self) -> list[Watched]:
-        """Zones and lines as they are now, where they are in the picture."""
+        """Zones and lines with their current state, in image coordinates."""
         last, seen, sight = self._rules.last, self._rules.seen, self._sight
         now_ns = last.time_ns if last else 0
         is_lost = sight is not None and not sight.found
@@ -154,7 +154,7 @@ class EventFinder:
         return f"{forward} forward, {backward} back" if forward or backward else ""
 
     def _see_label(self, prediction: Prediction) -> Held | None:
-        """The label that counts, of a model with classes of its own."""
+        """The current label of a model with user-defined classes; None for camera motions."""
         now = Moment(prediction.time_ns, prediction.capture_ns)
         if self._rules.begins_anew(prediction.session, now):
             self._label.forget()

@@ -17,12 +17,12 @@ from pipeline.events.evidence_ring import KeptPicture
 from pipeline.view.overlay import Shown
 from pipeline.view.recorder import Recorder, RecorderError
 
-_GONE = "no frame of that time was kept: evidence.memory_mb is too small"
+_GONE = "no frame of that time was in memory: evidence.memory_mb is too small"
 
 
 @dataclass(frozen=True, slots=True)
 class ClipSpan:
-    """Seconds of a clip: before the event, after its end, and from its beginning on at most."""
+    """Length of a clip in ns: before the event, after its end, and at most after its beginning."""
 
     before_ns: int
     after_ns: int
@@ -30,26 +30,26 @@ class ClipSpan:
 
 
 class Case:
-    """One event.
+    """Evidence of one event.
 
     Args:
-        event: Its ``start`` or ``once``.
-        told_ns: Unix time of the picture with which it was clear.
-        span: Of its clips.
-        no_clip: Why there are none; empty if there are.
+        event: The ``start`` or ``once`` event.
+        told_ns: Capture time (Unix) of the frame that confirmed it.
+        span: Length of its clips.
+        no_clip: Why it gets no clips; empty if it does.
 
     Attributes:
         event: See above.
         told_ns: See above.
         wall_ns: Unix time at which it happened.
-        cursor: Number of the last picture that was taken.
-        folder: Where its files are; None before they are begun.
-        is_public: The folder has its name.
-        until_ns: Place on the stream's timeline up to which its clips go; None while it is not known.
-        end: Id of its end.
-        large: The picture with which it was clear, as JPEG, where it is larger than what is kept of others.
-        ripe_s: When it no longer waits for the picture with which it was clear, on any clock.
-        missing_ns: So much of the beginning of its clips found no room in memory.
+        cursor: Number of the last frame added.
+        folder: Folder of its files; None until they are started.
+        is_public: Whether the folder has its final name.
+        until_ns: End of its clips on the stream's timeline; None until known.
+        end: Id of its end event.
+        large: Full-size JPEG of the frame that confirmed it, if larger than frames in memory.
+        ripe_s: Time at which it stops waiting for that frame, on the caller's clock.
+        missing_ns: Length of the beginning of its clips that was no longer in memory.
     """
 
     def __init__(
@@ -74,39 +74,39 @@ class Case:
 
     @property
     def has_clip(self) -> bool:
-        """Whether there is going to be a clip."""
+        """Whether it gets clips."""
         return not self._no_clip
 
     def is_ripe(self, newest: KeptPicture[Shown] | None, now_s: float) -> bool:
-        """Whether there is no more to wait for: the picture with which it was clear has come, or is late."""
+        """Whether the frame that confirmed it has arrived or is overdue."""
         return now_s > self.ripe_s or (newest is not None and newest.wall_ns >= self.told_ns)
 
     @property
     def is_empty(self) -> bool:
-        """Whether no picture was taken yet."""
+        """Whether no frame was added yet."""
         return not self._count
 
     @property
     def begins_ns(self) -> int:
-        """Where its clips are to begin, on the stream's timeline."""
+        """Intended start of its clips on the stream's timeline."""
         return self._moment_ns - self._span.before_ns
 
     @property
     def is_playable(self) -> bool:
-        """Whether what there is of the clips plays, even if the process is killed now."""
+        """Whether its clips are playable even if the process is killed now."""
         return all(recorder.playable for recorder in self._recorders)
 
     def goes_until(self, time_ns: int) -> None:
-        """The event is over at a place on the stream's timeline."""
+        """Sets the end of the event, on the stream's timeline."""
         self.until_ns = time_ns + self._span.after_ns
 
     def open(self, folder: Path, moment_ns: int, files: dict[str, bytes]) -> None:
-        """Writes what there is at once.
+        """Writes the images and starts the clips.
 
         Args:
-            folder: Where to.
-            moment_ns: When it happened, on the stream's timeline.
-            files: By name.
+            folder: Target folder.
+            moment_ns: Time of the event on the stream's timeline.
+            files: File contents by name.
 
         Raises:
             OSError: The disk is full or broken.
@@ -123,12 +123,12 @@ class Case:
             self._recorders = [Recorder(folder / name) for name in (CLIP, OVERLAY_CLIP)]
 
     def wants(self, picture: KeptPicture[Shown]) -> bool:
-        """Whether the clips go on with a picture."""
+        """Whether a frame belongs to the clips."""
         limits = [limit for limit in (self.until_ns, self._most_ns) if limit is not None]
         return picture.time_ns <= min(limits)
 
     def take(self, picture: KeptPicture[Shown], clean: Image, overlay: Image) -> None:
-        """Adds a picture to the clips.
+        """Adds a frame to the clips.
 
         Raises:
             RecorderError: The disk is full or broken.
@@ -143,7 +143,7 @@ class Case:
         self._count += 1
 
     def close(self, why: str = "") -> None:
-        """Finishes the clips; ``why`` says what has ended them early.
+        """Finishes the clips; ``why`` is the reason if they end early.
 
         Raises:
             OSError: The disk is full or broken.
@@ -159,7 +159,7 @@ class Case:
             self._write_about(CUT if why else WHOLE, why)
 
     def leave(self, why: str) -> None:
-        """Says that clips which are still open have ended; what plays of them stays.
+        """Marks clips that are still open as cut; their playable part stays.
 
         Raises:
             OSError: The disk is full or broken.
@@ -168,13 +168,13 @@ class Case:
             self._write_about(CUT, why)
 
     def abandon(self) -> None:
-        """Gives up what is open."""
+        """Closes open clips after a failure."""
         for recorder in self._recorders:
-            with suppress(RecorderError):  # what has failed is known
+            with suppress(RecorderError):  # already reported
                 recorder.close()
 
     def about(self, state: str, why: str = "") -> dict[str, Any]:
-        """What ``event.json`` says: the event, and of the clip how complete it is."""
+        """Content of ``event.json``: the event and the completeness of its clips."""
         clip: dict[str, Any] = {"state": state}
         if why:
             clip["why"] = why
@@ -195,12 +195,12 @@ class Case:
         write_whole(self.folder / EVENT, msgspec.json.encode(self.about(state, why)), sync=True)
 
     def moved_to(self, folder: Path) -> None:
-        """Its folder has its name now."""
+        """Notes that its folder has its final name."""
         self.folder, self.is_public = folder, True
 
 
 def _of_size(image: Image, size: tuple[int, int]) -> Image:
-    """Of one size all the time: where the camera changes its own, the clip goes on."""
+    """Resizes the image to the clip's size, in case the camera changes its resolution."""
     if (image.shape[1], image.shape[0]) == size:
         return image
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)

@@ -21,19 +21,19 @@ from workers.evidence_case import Case
 
 _BEFORE_NS = 3 * 10**9
 _CLEAR_NS = 500_000_000
-"""A hand on its way to the lens is in the picture for so long already."""
+"""Offset before a fault, since a hand on its way to the lens is already visible."""
 _WIDEST_PX = 1280
 _QUALITY = 85
 _THUMBNAILS = 64
 _PLAIN_BYTES, _WATCHED_BYTES, _THING_BYTES, _POINT_BYTES, _BOX_BYTES = 4096, 256, 640, 112, 176
-"""In memory: a picture without pixels and things, a zone or line, a thing without points and boxes, those."""
+"""Bytes in memory: a frame without pixels and things, a zone or line, a bare thing, its points, its boxes."""
 
 
 class PastPictures:
-    """Pictures of what predictions looked at, out of the ring.
+    """Images of the past frames that predictions used.
 
     Args:
-        ring: See above.
+        ring: The frames in memory.
     """
 
     def __init__(self, ring: EvidenceRing[Shown]) -> None:
@@ -41,35 +41,35 @@ class PastPictures:
         self._thumbnails: OrderedDict[FrameId, Image] = OrderedDict()
 
     def thumbnails(self, picture: KeptPicture[Shown]) -> list[Image | None]:
-        """Small ones, oldest first; None for those that are gone."""
+        """Thumbnails of the past frames, oldest first; None for frames no longer in memory."""
         for past in picture.details.past:
             if past not in self._thumbnails and (kept := self._ring.find(past)) is not None:
                 self.remember(past, unpacked(kept.jpeg))
         return [self._thumbnails.get(past) for past in picture.details.past]
 
     def drawn(self, picture: KeptPicture[Shown]) -> tuple[Image, Image]:
-        """A picture as the camera saw it, and with what was seen in it."""
+        """The original image, and the image with the overlay."""
         clean = unpacked(picture.jpeg)
         overlay = draw_overlay(picture.details, clean, self.thumbnails(picture))
         self.remember(picture.id, clean)
         return clean, overlay
 
     def whole(self, picture: KeptPicture[Shown]) -> list[Image | None]:
-        """As they are kept, oldest first; None for those that are gone."""
+        """Full images of the past frames, oldest first; None for frames no longer in memory."""
         kept = [self._ring.find(past) for past in picture.details.past]
         return [unpacked(one.jpeg) if one else None for one in kept]
 
     def remember(self, frame_id: FrameId, image: Image) -> None:
-        """Saves the work of unpacking a picture again."""
+        """Caches a thumbnail, so that the image need not be decoded again."""
         self._thumbnails[frame_id] = make_thumbnail(image)
         while len(self._thumbnails) > _THUMBNAILS:
             self._thumbnails.popitem(last=False)
 
 
 def moment_of(case: Case, ring: EvidenceRing[Shown]) -> KeptPicture[Shown] | None:
-    """The picture of the time at which an event happened; None if none is kept of its stream.
+    """The frame at the time of an event; None if no frame of its stream is in memory.
 
-    That is the first one that is kept, where none is kept of that time any more.
+    If frames of that time are no longer in memory, it is the oldest one.
     """
     stream_id = case.event.stream_id
     if case.event.kind in FAULTS and (told := ring.at(stream_id, case.told_ns)) is not None:
@@ -79,23 +79,23 @@ def moment_of(case: Case, ring: EvidenceRing[Shown]) -> KeptPicture[Shown] | Non
 
 
 def moment_ns_of(case: Case, moment: KeptPicture[Shown], ring: EvidenceRing[Shown]) -> int:
-    """When an event happened, on the stream's timeline: also where no picture of that time is kept."""
+    """Time of an event on the stream's timeline, even if no frame of that time is in memory."""
     told = ring.at(case.event.stream_id, case.told_ns) if case.event.kind in FAULTS else None
     return min(moment.time_ns, _dated_from(case, told or moment))
 
 
 def _dated_from(case: Case, picture: KeptPicture[Shown]) -> int:
-    # faults are dated by seconds of the timeline, which may pass faster or slower than those of the clock
+    # faults are dated on the stream's timeline, which may run faster or slower than wall-clock time
     return picture.time_ns - (picture.wall_ns - case.wall_ns)
 
 
 def chosen(
     case: Case, moment: KeptPicture[Shown], ring: EvidenceRing[Shown]
 ) -> tuple[KeptPicture[Shown], Thing | None]:
-    """The picture of an event, and the thing in it that the event is about.
+    """The frame that best shows an event, and the thing in it that the event is about.
 
-    That is the newest picture up to the one with which the event was clear in which the thing was found with
-    its past; for faults of the picture one from half a second before the fault began.
+    It is the newest frame, up to the one that confirmed the event, in which the thing was found with its
+    past; for image faults, a frame from 500 ms before the fault.
     """
     event, stream_id = case.event, case.event.stream_id
     if event.kind in FAULTS:
@@ -117,7 +117,7 @@ def chosen(
 def pictures_of(
     case: Case, moment: KeptPicture[Shown], ring: EvidenceRing[Shown], past: PastPictures
 ) -> dict[str, bytes]:
-    """The pictures of an event as JPEG, by the names of their files."""
+    """The images of an event as JPEG, by file name."""
     picture, thing = chosen(case, moment, ring)
     image = unpacked(picture.jpeg)
     is_large = picture.wall_ns == case.told_ns and case.large is not None
@@ -133,7 +133,7 @@ def pictures_of(
 def matches(
     event: Event, picture: KeptPicture[Shown], thing: Thing, image: Image, past_images: list[Image | None]
 ) -> Image:
-    """The picture of the thing beside its matched places."""
+    """An image of the thing beside its matched places in past frames."""
     prediction = picture.details.prediction
     assert prediction is not None, "things come from predictions"
     known = min(len(prediction.past), len(thing.was))  # the newest ones
@@ -150,13 +150,13 @@ def matches(
 
 
 def kept(image: Image, shown: Shown) -> KeptPicture[Shown]:
-    """A frame as it is kept in memory: as JPEG, at most 1280 pixels wide."""
+    """A frame as stored in memory: JPEG, at most 1280 px wide."""
     frame, jpeg = shown.frame, packed(at_most(image, _WIDEST_PX))
     return KeptPicture(frame.id, frame.time_ns, frame.capture_ns, jpeg, shown, details_bytes(shown))
 
 
 def details_bytes(shown: Shown) -> int:
-    """What all that is known of a picture takes in memory, about: the most are points of things."""
+    """Approximate memory of a frame's details in bytes, mostly points of things."""
     nbytes = _PLAIN_BYTES + _WATCHED_BYTES * len(shown.watched)
     if shown.attention is not None:
         nbytes += shown.attention.nbytes
@@ -168,12 +168,12 @@ def details_bytes(shown: Shown) -> int:
 
 
 def large_of(image: Image) -> bytes | None:
-    """As JPEG of its own size, where that is larger than what is kept; else None."""
+    """Full-size JPEG if the image is larger than what is stored in memory; else None."""
     return packed(image) if image.shape[1] > _WIDEST_PX else None
 
 
 def at_most(image: Image, width: int) -> Image:
-    """The picture, made smaller where it is wider."""
+    """The image, downscaled if it is wider than ``width``."""
     if image.shape[1] <= width:
         return image
     size = (width, max(1, round(image.shape[0] * width / image.shape[1])))
@@ -181,12 +181,12 @@ def at_most(image: Image, width: int) -> Image:
 
 
 def packed(image: Image) -> bytes:
-    """As JPEG."""
+    """Encodes an image as JPEG."""
     jpeg: bytes = simplejpeg.encode_jpeg(np.ascontiguousarray(image), _QUALITY, "BGR", "420", True)
     return jpeg
 
 
 def unpacked(jpeg: bytes) -> Image:
-    """Out of JPEG."""
+    """Decodes a JPEG image."""
     image: Image = simplejpeg.decode_jpeg(jpeg, "BGR")
     return image

@@ -16,36 +16,36 @@ class Seen(NamedTuple):
 
 
 class Told(NamedTuple):
-    """An event, and the Unix time of the picture with which it was clear."""
+    """An event, and the capture time (Unix) of the frame that confirmed it."""
 
     event: Event
     told_ns: int
 
 
 class EvidenceQueue:
-    """From one thread to another; nobody waits.
+    """A non-blocking queue between two threads.
 
     Args:
-        most_bytes: Of pictures that wait; a single one may be larger.
+        most_bytes: Limit for the waiting frames; a single frame may be larger.
 
     Attributes:
-        missed: Pictures that found no room.
+        missed: Frames dropped because the queue was full.
     """
 
     def __init__(self, most_bytes: int) -> None:
         self.missed = 0
         self._most_bytes = most_bytes
-        self._queue: deque[Seen | Told] = deque()  # not one that wakes the thread: that costs the caller
-        self._put_bytes = 0  # written by the one who puts
-        self._taken_bytes = 0  # written by the one who takes
+        self._queue: deque[Seen | Told] = deque()  # no wake-up of the other thread: it costs the caller time
+        self._put_bytes = 0  # written only by the producer
+        self._taken_bytes = 0  # written only by the consumer
 
     @property
     def waiting(self) -> int:
-        """Bytes of pictures that are not done with."""
+        """Bytes of frames that are not processed yet."""
         return self._put_bytes - self._taken_bytes
 
     def put(self, what: Seen | Told) -> None:
-        """Takes a picture, if there is room for it, or an event."""
+        """Adds an event, or a frame if there is room for it."""
         if isinstance(what, Seen):
             waiting = self.waiting
             if waiting and waiting + what.image.nbytes > self._most_bytes:
@@ -55,10 +55,10 @@ class EvidenceQueue:
         self._queue.append(what)
 
     def pop(self) -> Seen | Told | None:
-        """The next one; None if nothing waits."""
+        """The next entry; None if the queue is empty."""
         return self._queue.popleft() if self._queue else None
 
     def done_with(self, what: Seen | Told) -> None:
-        """Its room is free again."""
+        """Frees the room of a processed entry."""
         if isinstance(what, Seen):
             self._taken_bytes += what.image.nbytes

@@ -1,4 +1,4 @@
-"""Evidence in the sink: started with it; failures are reported and frames continue."""
+"""Evidence in the sink; failures are reported and do not stop frames."""
 
 from typing import get_args
 
@@ -17,21 +17,21 @@ from workers.base import Worker
 from workers.evidence_writer import EvidenceWriter
 
 _KINDS = {*get_args(RuleKind), "camera_moved", *FAULTS}
-"""Kinds of events that have evidence: those that happen in front of a camera, or to it."""
+"""Kinds of events with evidence: those in front of a camera, or of the camera itself."""
 _DATED_BACK = {"stopped", "label"}
-"""Kinds of rules whose events are told ``for_s`` after they happened."""
+"""Kinds of rules whose events are reported ``for_s`` after they happened."""
 _SELDOM_NS = 200_000_000
-"""Where no zone, line or rule is asked for, only faults and labels are told: few pictures show them."""
+"""Interval without zones, lines and rules: faults and labels need only a few frames."""
 
 
 class EvidenceTaking:
-    """Has evidence made of events, if that is configured.
+    """Saves evidence of events, if configured.
 
     Args:
-        sink: Whose; closed with its resources.
+        sink: The sink; the writer is closed with its resources.
 
     Raises:
-        UserError: The folder can't be used. A sink that was restarted goes on without.
+        UserError: The folder can't be used. A restarted sink continues without it instead.
     """
 
     def __init__(self, sink: Worker) -> None:
@@ -55,7 +55,7 @@ class EvidenceTaking:
         self.check()
 
     def see(self, image: Image, shown: Shown) -> None:
-        """Takes a frame that is shown; its picture must not be altered any more."""
+        """Takes a shown frame; its image must not be modified afterwards."""
         if self._writer is None:
             return
         frame = shown.frame
@@ -69,21 +69,21 @@ class EvidenceTaking:
         self._writer.see(image, shown)
 
     def _follow(self, config: Config) -> None:
-        """Keeps pictures for so long that an event that is told late can be seen."""
+        """Keeps frames long enough for events that are reported late."""
         self._config = config
         late_s = (rule.for_s or 0.0 for rule in config.rules.values() if rule.kind in _DATED_BACK)
         if self._writer is not None:
             self._writer.reach_back(max(late_s, default=0.0))
 
     def take(self, event: Event, told_ns: int) -> Event:
-        """Has evidence made of an event.
+        """Starts saving evidence of an event.
 
         Args:
-            event: What has happened, or its end.
-            told_ns: Unix time at which the picture was captured with which it was clear.
+            event: An event or its end.
+            told_ns: Capture time (Unix) of the frame that confirmed it.
 
         Returns:
-            The event, which says where its evidence is.
+            The event with the path of its evidence.
         """
         of = event.start if event.phase == "end" else event.id
         if self._writer is None or self._root is None or event.kind not in _KINDS or of is None:
@@ -93,7 +93,7 @@ class EvidenceTaking:
         return event
 
     def check(self) -> None:
-        """Reports what there is, and what could not be written, as soon as that is known."""
+        """Updates the counts and reports evidence that could not be written."""
         writer = self._writer
         if writer is None:
             return

@@ -21,37 +21,37 @@ from workers.evidence_queue import EvidenceQueue, Seen, Told
 from workers.evidence_troubles import why_lost, worked_s
 
 MOST_CLIPS = 8
-"""Clips in work at once; events beyond that have pictures and no clip."""
+"""Clips written at the same time; further events get images but no clip."""
 MOST_CASES = 64
-"""Events in work at once; those beyond that have no evidence."""
+"""Events processed at the same time; further events get no evidence."""
 _BELIEF_S = 6.0
-"""So long after it has happened an event may be told: the pictures of before it are kept for longer."""
+"""Longest delay from an event to its report; frames are kept this much longer."""
 _PATIENCE_S, _SILENCE_S = 2.0, 5.0
 _WAITING_SHARE = 0.25
-"""Of the memory: for pictures that wait to be packed."""
+"""Share of the memory for frames waiting to be encoded."""
 _FRAGMENT = 10
-"""A second of a clip takes less than so many of its pictures as JPEG."""
+"""Upper bound of one second of a clip, in JPEG images of its size."""
 _TURN_S = 0.05
 _FORGETS_S = 60.0
 _CLOSES_IN_S = 2.0
-"""Under the time after which a supervisor kills."""
+"""Less than the time after which a supervisor kills a worker."""
 _RUN_ENDED = "the run has ended"
 
 
 class EvidenceWriter(Closing):
-    """Makes evidence of what it is told; ``close`` finishes what can be finished in a few seconds.
+    """Saves evidence of events; ``close`` finishes what can be finished in a few seconds.
 
     Args:
-        shelf: Where it is kept; closed with this.
-        settings: How much.
-        patience_s: So long an event waits for the picture with which it was clear.
-        silence_s: A clip ends if no picture comes for so long, or for ``after_s`` if that is longer.
+        shelf: Stores the evidence; closed with this writer.
+        settings: Configured limits.
+        patience_s: How long an event waits for the frame that confirmed it, in seconds.
+        silence_s: A clip ends if no frame arrives for this long, or for ``after_s`` if that is longer.
 
     Attributes:
         written: Events with evidence.
         lost: Events whose evidence could not be written.
-        without_clip: Events without a clip, because too many were in work.
-        without_any: Events without any evidence: too many in work, no picture, or no time at the end.
+        without_clip: Events without a clip because too many were being written.
+        without_any: Events without evidence: too many at a time, no frame, or no time at shutdown.
         loss: Why evidence was lost, in one line; empty if none was.
     """
 
@@ -82,37 +82,37 @@ class EvidenceWriter(Closing):
 
     @property
     def missed(self) -> int:
-        """Pictures that found no room."""
+        """Frames dropped because the queue was full."""
         return self._queue.missed
 
     @property
     def waiting(self) -> int:
-        """Bytes of pictures that wait to be packed."""
+        """Bytes of frames waiting to be encoded."""
         return self._queue.waiting
 
     def see(self, image: Image, shown: Shown) -> None:
-        """Takes a frame that is shown; never waits. The picture must not be altered any more."""
+        """Takes a shown frame; never blocks. The image must not be modified afterwards."""
         if self._thread.is_alive():
             self._queue.put(Seen(image, shown))
 
     def tell(self, event: Event, told_ns: int) -> None:
-        """Takes an event; never waits.
+        """Takes an event; never blocks.
 
         Args:
-            event: What has happened, or the end of it.
-            told_ns: Unix time of the picture with which it was clear.
+            event: An event or its end.
+            told_ns: Capture time (Unix) of the frame that confirmed it.
         """
         if self._thread.is_alive():
             self._queue.put(Told(event, told_ns))
 
     def reach_back(self, seconds: float) -> None:
-        """Events may be told so long after they happened, and a few seconds: pictures are kept for longer."""
+        """Keeps frames longer for events that are reported up to ``seconds`` late, plus a few seconds."""
         self._ring.keep(self._span.before_ns / 1e9 + _BELIEF_S + seconds)
 
     def close(self) -> None:
         """Finishes clips as they are; may be called twice.
 
-        Where there is no time for that, clips are cut; a disk that does not answer is a loss.
+        If there is no time for that, clips are cut; a disk that does not respond counts as a loss.
         """
         self._stop.set()
         self._thread.join(_CLOSES_IN_S * 0.75)
@@ -121,7 +121,7 @@ class EvidenceWriter(Closing):
         if not self._thread.is_alive() or self._is_given_up:
             return
         self._is_given_up = True
-        if worked_s(self._thread) > before_s:  # it is only slow
+        if worked_s(self._thread) > before_s:  # only slow
             for case in [*self._cases]:
                 self.written += case.is_public
                 self.without_any += not case.is_public
@@ -129,7 +129,7 @@ class EvidenceWriter(Closing):
                     case.leave(_RUN_ENDED)
         else:
             self.loss = (
-                f"{self._shelf.root}: the last evidence could not be written: the disk does not answer"
+                f"{self._shelf.root}: the last evidence could not be written: the disk does not respond"
             )
 
     # -- the thread --------------------------------------------------------------------------------
@@ -137,8 +137,8 @@ class EvidenceWriter(Closing):
     def _work(self) -> None:
         try:
             self._make_all()
-        except BaseException:  # a defect: said as a loss, too
-            self.loss = f"{self._shelf.root}: evidence is no longer kept: please report this as a defect"
+        except BaseException:  # a bug: reported as a loss, too
+            self.loss = f"{self._shelf.root}: no more evidence is saved: please report this bug"
             raise
         finally:
             self._shelf.close()
@@ -169,7 +169,7 @@ class EvidenceWriter(Closing):
                 self._stop.wait(_TURN_S)
 
     def _take_waiting(self) -> bool:
-        """Takes what waits; whether there was anything."""
+        """Processes the queue; returns whether it had entries."""
         count = 0
         while (what := self._queue.pop()) is not None:
             count += 1
@@ -225,7 +225,7 @@ class EvidenceWriter(Closing):
             case.cursor = max(case.cursor, first.number - 1)
 
     def _advance(self) -> bool:
-        """Goes on with one event and one picture of each stream; whether there was anything to do."""
+        """Processes one event and one frame of each stream; returns whether there was anything to do."""
         return sum(self._advance_in(name) for name in {case.event.stream_id for case in self._cases}) > 0
 
     def _advance_in(self, stream_id: str) -> bool:
@@ -243,7 +243,7 @@ class EvidenceWriter(Closing):
         return [case for case in self._cases if case.event.stream_id == stream_id]
 
     def _end_pass(self, stream_id: str, now_ns: int) -> None:
-        """The source begins anew: clips get what there is of the pass before, and nothing of the next one."""
+        """Ends clips of the previous pass when a source restarts; they get no frames of the next pass."""
         over = [case for case in self._of(stream_id) if case.told_ns < now_ns]
         for case in over:
             case.ripe_s = 0.0
@@ -253,19 +253,19 @@ class EvidenceWriter(Closing):
             self._try(self._finish, case, "the source restarted")
 
     def _hold(self, stream_id: str) -> None:
-        """Pictures that clips still need stay in memory for longer."""
+        """Keeps frames in memory that clips still need."""
         needed = (case.cursor + 1 for case in self._of(stream_id))
         self._ring.hold(stream_id, min(needed, default=None))
 
     def _open(self, case: Case) -> None:
-        """Writes the pictures of an event, and begins its clips."""
+        """Writes the images of an event and starts its clips."""
         moment = moment_of(case, self._ring)
         if moment is None:
             self.without_any += 1
             self._cases.remove(case)
             return
         partial = self._shelf.begin(case.event.id)
-        if partial is None:  # told again by a sink that was restarted
+        if partial is None:  # reported again by a restarted sink
             self._cases.remove(case)
             return
         case.folder = partial
@@ -277,7 +277,7 @@ class EvidenceWriter(Closing):
             self._finish(case)
 
     def _grow(self, stream_id: str, cases: Iterable[Case]) -> bool:
-        """Gives the next picture to all clips that have not had it."""
+        """Adds the next frame to all clips that lack it."""
         cases = list(cases)
         if not cases:
             return False
@@ -322,16 +322,16 @@ class EvidenceWriter(Closing):
         self.written += 1
         self._cases.remove(case)
 
-    # -- what goes wrong ---------------------------------------------------------------------------
+    # -- errors ------------------------------------------------------------------------------------
 
     def _try(self, do: Callable[..., None], case: Case, *more: Any) -> None:
         try:
             do(case, *more)
-        except Exception as error:  # also a defect: it costs this event, and no other one
+        except Exception as error:  # even a bug affects only this event
             self._give_up(case, error)
 
     def _give_up(self, case: Case, error: Exception) -> None:
-        """The disk is full, for example: what plays of a clip stays, what was only begun goes."""
+        """Gives up an event, for example on a full disk: keeps playable clips and deletes the rest."""
         case.abandon()
         if case in self._cases:
             self._cases.remove(case)

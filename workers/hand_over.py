@@ -1,7 +1,6 @@
 """Serialises the cache of a stream for another inference worker, and validates it on arrival.
 
-MessagePack with a digest, never pickled. It is worth something only to the same checkpoint on the same
-backend in the same precision.
+MessagePack with a digest, never pickled. It is valid only for the same checkpoint, backend and precision.
 """
 
 import hashlib
@@ -27,18 +26,18 @@ _DIGEST_BYTES = 32
 
 
 class HandOverError(ValueError):
-    """A memory that can't be taken, in one readable line."""
+    """A memory that can't be used; one readable line."""
 
 
 class HandedFrame(msgspec.Struct):
-    """A remembered frame.
+    """A cached frame.
 
     Attributes:
         id: Its identity.
         truth: See ``Frame``.
-        time_ns: Its place on the stream's timeline.
-        size: At which the model saw it.
-        parts: What the runtime remembers of it.
+        time_ns: Its time on the stream's timeline.
+        size: Size of the model's input.
+        parts: The parts of its cache entry.
     """
 
     id: FrameId
@@ -49,11 +48,11 @@ class HandedFrame(msgspec.Struct):
 
 
 class HandedGate(msgspec.Struct):
-    """What the gate before the cache has learned of the pictures.
+    """State of the image gate before the cache.
 
     Attributes:
-        health: What they usually look like; None before the first one.
-        last_ns: When the last one came.
+        health: What images usually look like; None before the first one.
+        last_ns: Time of the last image on the stream's timeline.
     """
 
     health: HealthState | None
@@ -61,7 +60,7 @@ class HandedGate(msgspec.Struct):
 
 
 class HandedScene(msgspec.Struct):
-    """What moves, and where the reference view is; None each where that is not followed."""
+    """Tracking state of moving objects, camera and reference view; ``home`` is None without a view."""
 
     things: ThingsState
     camera: CameraState
@@ -70,13 +69,13 @@ class HandedScene(msgspec.Struct):
 
 
 class HandedPlace(msgspec.Struct):
-    """How far the owner has come.
+    """How far the owner has processed the stream.
 
     Attributes:
-        last: The last frame that was dealt with, whatever became of it.
-        skipped: Frames of its session that capture itself had dropped until then.
+        last: The last frame handled, predicted or not.
+        skipped: Frames of its session that capture had dropped by then.
         picture: Height and width of its source.
-        sent: Height and width of the picture that arrived.
+        sent: Height and width of the received image.
     """
 
     last: FrameId
@@ -86,20 +85,20 @@ class HandedPlace(msgspec.Struct):
 
     @staticmethod
     def of(header: FrameHeader) -> "HandedPlace":
-        """At a frame."""
+        """The place of a frame."""
         return HandedPlace(header.id, header.skipped, header.source_size, (header.height, header.width))
 
 
 class HandedStream(msgspec.Struct):
-    """All that a stream goes on from.
+    """The state from which a new owner continues a stream.
 
     Attributes:
-        place: How far its owner has come; None before the first frame.
-        time_ns: Where the last predicted frame is on the stream's timeline; None before the first.
-        frames: Those that are remembered, oldest first.
+        place: How far its owner has processed it; None before the first frame.
+        time_ns: Time of the last predicted frame on the stream's timeline; None before the first.
+        frames: Cached frames, oldest first.
         intervals: See ``StreamHistory.content``.
-        scene: See there.
-        gate: None where pictures are not judged.
+        scene: See ``HandedScene``.
+        gate: None if images are not checked.
     """
 
     place: HandedPlace | None
@@ -120,12 +119,12 @@ class _Handed(msgspec.Struct):
 
 
 class Maker(msgspec.Struct, frozen=True):
-    """By what a memory is made, and can be read.
+    """Checkpoint and runtime that made a memory and can read it.
 
     Attributes:
         checkpoint: Digest of the file.
-        backend: Of the runtime.
-        precision: Of the runtime.
+        backend: The runtime's backend.
+        precision: The runtime's precision.
     """
 
     checkpoint: str
@@ -134,7 +133,7 @@ class Maker(msgspec.Struct, frozen=True):
 
     @staticmethod
     def of(runtime: Runtime, checkpoint: str) -> "Maker":
-        """Of a runtime that has opened a checkpoint."""
+        """The maker for a runtime that has opened a checkpoint."""
         with find_checkpoint(checkpoint).open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         return Maker(digest, runtime.engine.backend, runtime.engine.precision)
@@ -168,15 +167,15 @@ def pack_memory(maker: Maker, stream_id: str, generation: int, stream: HandedStr
 
 
 def unpack_memory(data: bytes, maker: Maker, stream_id: str) -> HandedStream:
-    """What ``pack_memory`` was given.
+    """Reverses ``pack_memory``.
 
     Raises:
-        HandOverError: It is damaged, of another stream, or of another maker.
+        HandOverError: The data is damaged, or belongs to another stream or maker.
     """
     start = len(_MAGIC) + _DIGEST_BYTES
     packed = memoryview(data)[start:]
     if data[: len(_MAGIC)] != _MAGIC:
-        raise HandOverError("it is no memory of this version")
+        raise HandOverError("it has another format or version")
     if hashlib.sha256(packed).digest() != data[len(_MAGIC) : start]:
         raise HandOverError("it is damaged")
     try:
@@ -184,7 +183,7 @@ def unpack_memory(data: bytes, maker: Maker, stream_id: str) -> HandedStream:
     except ValueError as error:
         raise HandOverError(f"it is damaged: {error}") from None
     if handed.stream_id != stream_id:
-        raise HandOverError(f"it is that of {handed.stream_id}")
+        raise HandOverError(f"it belongs to {handed.stream_id}")
     keys: tuple[Literal["checkpoint", "backend", "precision"], ...] = ("checkpoint", "backend", "precision")
     for key in keys:
         if (theirs := getattr(handed, key)) != (ours := getattr(maker, key)):

@@ -36,11 +36,11 @@ from workers.standby import Standby
 from workers.turn import Turn
 
 _SHARE_KEPT = 0.25
-"""Of ``wire.max_memory_mb``: what copies of unchanged pictures may hold beyond the frames themselves."""
+"""Share of ``wire.max_memory_mb`` for stored images used to recognise unchanged frames."""
 
 
 class InferenceWorker(Worker):
-    """Takes frames, groups those of several streams into one step, sends predictions."""
+    """Receives frames, batches streams into one step, and sends predictions."""
 
     role: ClassVar[Listener] = "inference"
     _assignment: Assignment | None = None
@@ -52,7 +52,7 @@ class InferenceWorker(Worker):
 
     @property
     def name(self) -> str:
-        """Of this worker."""
+        """This worker's name."""
         return self.stats.worker
 
     def open(self) -> None:
@@ -84,7 +84,7 @@ class InferenceWorker(Worker):
         self.receiver: FrameReceiver | None = None
 
     def tick(self, timeout_s: float) -> bool:
-        """Takes in what has arrived and runs one step on the frames whose turn it is."""
+        """Receives messages and runs one step on the frames that are due."""
         if self.receiver is None and not self._listen(timeout_s):
             return True
         if any(stream.outbox for stream in self.streams.values()):
@@ -115,12 +115,12 @@ class InferenceWorker(Worker):
         return {"frames": self.receiver} if self.receiver else {}
 
     def turn(self, timeout_s: float) -> None:
-        """A tick within a verb that has to wait: nothing else stands still."""
+        """Runs a tick inside a waiting HTTP operation, so that other work continues."""
         self.tick(timeout_s)
         self.publish_stats_if_due()
 
     def finish(self, deadline_ns: int) -> None:
-        """Predicts the frames that it already has, then counts what was left."""
+        """Predicts the frames that it already has, then counts the rest."""
         while now_ns() < deadline_ns and any(stream.is_busy for stream in self.streams.values()):
             self.tick(0.0)
             self.publish_stats_if_due()
@@ -130,7 +130,7 @@ class InferenceWorker(Worker):
     # -- frames in ---------------------------------------------------------------------------------
 
     def _listen(self, timeout_s: float) -> bool:
-        """Connects to capture once somebody hears the predictions: earlier ones would be lost."""
+        """Connects to capture once predictions have a receiver: earlier ones would be lost."""
         absent = self._listeners.absent()
         self._listeners.report(absent)
         if absent:
@@ -143,7 +143,7 @@ class InferenceWorker(Worker):
         return True
 
     def _receive(self, timeout_s: float) -> None:
-        """Takes all newest frames, and every-frame ones until a stream of theirs has no room left."""
+        """Receives all newest-frame messages, and every-frame ones until one of their streams is full."""
         assert self.receiver is not None
         more = True
         while more:
@@ -154,8 +154,8 @@ class InferenceWorker(Worker):
             timeout_s = 0.0
 
     def _room(self) -> int:
-        """How many every-frame messages can be taken, whichever stream they are of."""
-        # A prediction that nobody hears is lost, so files wait for those who have to.
+        """Number of every-frame messages that fit, whichever streams they belong to."""
+        # A prediction without a receiver is lost, so files wait for the required receivers.
         if self._listeners.absent():
             return 0
         takers: list[InferenceStream | Standby] = [*self.streams.values(), *self.standby.values()]
@@ -178,7 +178,7 @@ class InferenceWorker(Worker):
             self._window.arrived(stream.id, received.received_ns)
 
     def add_stream(self, stream_id: str, generation: int = 0) -> InferenceStream:
-        """Begins to predict a stream; one of this name is forgotten."""
+        """Starts predicting a stream; replaces an existing one of this name."""
         self.streams[stream_id] = stream = InferenceStream(
             stream_id,
             self.config,
@@ -193,28 +193,28 @@ class InferenceWorker(Worker):
         return stream
 
     def drop_stream(self, stream_id: str) -> None:
-        """Forgets a stream that was left."""
+        """Removes a stream."""
         del self.streams[stream_id]
         self._window.forget(stream_id)
 
     def prepare(self, height: int, width: int) -> None:
-        """Opens what computes pictures of a new aspect; meanwhile statistics go on, or it would look hung."""
+        """Prepares the model for a new image size; keeps sending statistics so that it does not look hung."""
         size = self.runtime.size_of(height, width)
         if self.runtime.is_ready(size):
             return
         rows, columns = size
-        self.event(f"preparing the model for pictures of {columns}x{rows} px")
+        self.event(f"preparing the model for images of {columns}x{rows} px")
         with ThreadPoolExecutor(1) as helper:
             opening = helper.submit(self.runtime.warm_up, self._usual, size)
             while not wait([opening], TICK_S).done:
                 self.publish_stats_if_due()
         opening.result()
-        self.event(f"ready for pictures of {columns}x{rows} px")
+        self.event(f"ready for images of {columns}x{rows} px")
 
     # -- one step ----------------------------------------------------------------------------------
 
     def _next_turns(self, turns: dict[str, Turn]) -> dict[str, Turn]:
-        """Adds at most one frame of each other stream; who finds no room comes first the next time."""
+        """Adds at most one frame of each other stream; streams that do not fit come first next time."""
         assert self.receiver is not None
         begun = [stream.again for stream in self.streams.values() if stream.is_ready]
         rebuild(begun, self.runtime, self._usual, self.receiver.rejects)
@@ -233,7 +233,7 @@ class InferenceWorker(Worker):
         return turns
 
     def _wait_for_others(self, turns: dict[str, Turn]) -> dict[str, Turn]:
-        """Adds the frames of streams that are just about to have one."""
+        """Waits briefly for streams whose next frame is due, and adds their frames."""
         started_ns = now_ns()
         while len(turns) < self._most:
             missing = (s.id for s in self.streams.values() if s.id not in turns and not s.outbox)
@@ -324,7 +324,7 @@ class InferenceWorker(Worker):
         self.mark_output(stream.id, predicted_ns)
 
     def _attention_header(self, result: Result) -> AttentionHeader | None:
-        """The layout of the attention; None for several scales, whose grids differ."""
+        """The layout of the attention; None for multi-scale attention, whose grids differ."""
         (rows, columns), past = result.grid, self.runtime.num_past
         if result.attention is None or result.attention.shape[1] != past * rows * columns:
             return None

@@ -30,23 +30,23 @@ from pipeline.scene.things import ThingTracker
 from workers.hand_over import HandedScene
 
 _LONGEST_GAP_MS = 1000.0
-"""Between two frames; what things did in a longer one is not known, and not counted."""
+"""Longest gap between frames during which motion is counted."""
 _SMALL_PX = 256
-"""Pixels of the network's picture that a box has: of smaller things much is missed."""
+"""Area of a box in the network's input, in pixels; many smaller objects are missed."""
 _ADVISED_AFTER = 150
-"""Boxes that are looked at before anything is said about their size."""
+"""Boxes counted before their size is reported."""
 _LARGE_SIDE_PX = 384
-"""Longer side of a picture that shows small things."""
+"""Longer side of an input that is large enough for small objects."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What the dense motion of a frame shows; None each without dense motion.
+    """Results from the dense motion of a frame; all None without dense motion.
 
     Attributes:
-        things: What moves by itself, the surest first.
-        camera: How the camera moves; None without a past as well.
-        sight: Where the reference view is; None also where none is followed, or it was not looked for yet.
+        things: Moving objects, the most certain first.
+        camera: The camera's motion; None without past frames, too.
+        sight: Where the reference view is; None also if none is tracked or it was not searched for yet.
     """
 
     things: list[Thing] | None = None
@@ -55,10 +55,10 @@ class Scene:
 
 
 class SceneWatcher:
-    """Follows what moves from frame to frame, in order, and counts it.
+    """Tracks moving objects from frame to frame, in order, and counts them.
 
     Args:
-        home: Follows the reference views of the stream; None if nothing is watched in it.
+        home: Tracks the reference views of the stream; None if nothing is watched in it.
     """
 
     def __init__(self, home: Home | None = None) -> None:
@@ -68,12 +68,12 @@ class SceneWatcher:
         self._small: list[bool] | None = []
 
     def look(self, frame: Frame, slots: Sequence[Slot[Any] | None], motion: Motion | None) -> Scene:
-        """What moves in a frame.
+        """Finds moving objects in a frame.
 
         Args:
             frame: The frame.
-            slots: The remembered frames that it was compared with, oldest first.
-            motion: What the network found; None without dense motion.
+            slots: The cached frames that it was compared with, oldest first.
+            motion: Output of the network; None without dense motion.
         """
         if motion is None:
             return Scene()
@@ -96,9 +96,9 @@ class SceneWatcher:
         return Scene(things.update(fields, frame.time_ns), camera.update(fields, frame.time_ns), sight)
 
     def count(self, stats: ThingStats, scene: Scene, frame: Frame, depth: int, *, scored: bool) -> None:
-        """Counts what moves in a frame, and how right that is if it is scored and its movers are known.
+        """Counts moving objects in a frame, and their accuracy if it is scored and has ground truth.
 
-        Without a past frame (``depth`` 0) there is no saying what moves.
+        Without a past frame (``depth`` 0) motion is unknown.
         """
         if scene.things is None:
             return
@@ -123,7 +123,7 @@ class SceneWatcher:
                 stats.direction_errors.record(error_deg)
 
     def advice(self) -> str | None:
-        """What would show more, said once: most of what moves is small, and the picture could be larger."""
+        """Advice, given once, to use a larger input if most moving objects are small."""
         if self._small is None or len(self._small) < _ADVISED_AFTER:
             return None
         small, self._small = self._small, None
@@ -131,13 +131,13 @@ class SceneWatcher:
             return None
         columns, rows = self._picture_px
         return (
-            f"most of what moves is small in the model's picture of {columns}x{rows} px, and more may be "
-            f"missed: --set inference.longer_side_px={_LARGE_SIDE_PX} sees it better, for about three times "
-            "the work"
+            f"most moving objects are small in the model's input of {columns}x{rows} px, and some may be "
+            f"missed: --set inference.longer_side_px={_LARGE_SIDE_PX} finds more, "
+            "at about three times the cost"
         )
 
     def state(self) -> HandedScene:
-        """What it follows, for another process."""
+        """Its tracking state, for another process."""
         return HandedScene(
             things_state(self._things),
             camera_state(self._camera),
@@ -146,10 +146,10 @@ class SceneWatcher:
         )
 
     def restore(self, handed: HandedScene) -> None:
-        """Goes on where another one was.
+        """Continues from the state of another watcher.
 
         Raises:
-            ValueError: It can't have been there.
+            ValueError: The state is not valid.
         """
         restore_things(self._things, handed.things)
         restore_camera(self._camera, handed.camera)

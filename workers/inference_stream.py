@@ -30,28 +30,28 @@ from workers.standby import Standby, count_lost
 from workers.turn import LastAnswer, PastKey, Turn, WaitingFrame
 
 _REPORT_S = 0.25
-"""Longest time between two reports on the age of predictions, however rare the statistics are."""
+"""Longest interval between reports on the age of predictions, even if statistics are sent less often."""
 
 
 class InferenceStream:
-    """Takes the frames of one stream, lets late ones go, and remembers what the next step needs.
+    """Takes the frames of one stream, drops late ones, and caches what the next step needs.
 
     Args:
-        stream_id: Its name.
+        stream_id: The stream's id.
         config: The whole configuration.
-        num_past: Remembered frames that a step looks at.
-        age_limit: Judges the frames of all streams.
-        worker: Where it counts.
-        notify: Takes human-readable events.
-        kept: Counts the pictures that all streams keep to recognize unchanged ones.
-        home: Follows the reference views; None if nothing is watched here.
-        generation: How often the stream was given to another worker before.
+        num_past: Cached frames that a step uses.
+        age_limit: Checks the age of the frames of all streams.
+        worker: Statistics in which frames are counted.
+        notify: Receives human-readable events.
+        kept: Memory budget of the images that all streams store to recognise unchanged frames.
+        home: Tracks the reference views; None if nothing is watched in this stream.
+        generation: How often the stream was assigned to another worker before.
 
     Attributes:
         home: See above.
         generation: See above.
-        outbox: A prediction, or what is sent in place of one, that waits for room with its receivers.
-        again: Frames from before it began, sent once more.
+        outbox: A prediction, or the message in place of one, waiting for queue room.
+        again: Replayed frames from before the stream started here.
     """
 
     def __init__(
@@ -80,32 +80,32 @@ class InferenceStream:
         self._gaps = GapTracker()
         self._dealt_with: FrameHeader | None = None  # the last one that left the ring
         self._ages = AgeLog(stream_id)
-        self._reset: str | None = None  # of frames that were let go since: it holds for the next one
-        self._newest: FrameHeader | None = None  # that has arrived
+        self._reset: str | None = None  # of dropped frames: applies to the next frame
+        self._newest: FrameHeader | None = None  # last received
         self._resets = CacheResets(stream_id, config.history.max_gap_ms, notify)
         self._step_ns = 0
         self._end: EndOfStream | None = None
-        self._begun_at: HandedPlace | None = None  # where the owner before this one was
-        self._gone_on_standby: int | None = None  # of the frames after that, until the first one is here
+        self._begun_at: HandedPlace | None = None  # where the previous owner stopped
+        self._gone_on_standby: int | None = None  # frames after that which were dropped on standby
 
     @property
     def stats(self) -> StreamStats:
-        """What is counted here."""
+        """The statistics of this stream."""
         return self._worker.stream(self.id)
 
     @property
     def is_ready(self) -> bool:
-        """Whether a frame waits for its step, and the last prediction is out."""
+        """Whether a frame is waiting for its step and the last prediction was sent."""
         return bool(len(self._ring)) and not self.outbox
 
     @property
     def is_busy(self) -> bool:
-        """Whether anything is still to be done."""
+        """Whether frames or messages are pending."""
         return bool(len(self._ring) or self.outbox)
 
     @property
     def has_end(self) -> bool:
-        """Whether the end of the stream has still to be passed on."""
+        """Whether the end of the stream still has to be passed on."""
         return self._end is not None
 
     def has_taken_since(self, at_ns: int) -> bool:
@@ -115,7 +115,7 @@ class InferenceStream:
 
     @property
     def room(self) -> int | None:
-        """Frames that can be taken before one would have to go; None where that does not matter."""
+        """Frames that fit before one would be dropped; None if dropping is allowed."""
         if self._newest is None or self._newest.policy != "every":
             return None  # frames of a camera push older ones out
         return 0 if self.outbox else self._ring.capacity - len(self._ring)
@@ -123,15 +123,15 @@ class InferenceStream:
     # -- frames in ---------------------------------------------------------------------------------
 
     def take(self, received: ReceivedFrame) -> None:
-        """Takes a frame that has arrived; of a camera it may push an older one out."""
+        """Takes a received frame; in a live stream it may push out an older one."""
         header, stats = received.header, self.stats
-        if self.again.took(received) or self._gaps.is_known(header.id):  # by the owner before this one
+        if self.again.took(received) or self._gaps.is_known(header.id):  # by the previous owner
             return
         gap = self._gaps.update(header.id, header.skipped, header.source_size)
         stats.received += 1
         stats.state, stats.epoch, stats.seen = "up", header.epoch, self._gaps.seen
         self._count_lost(gap)
-        if not self.generation:  # another worker has dealt with those before
+        if not self.generation:  # otherwise another worker handled those
             stats.skip("inference.absent", gap.absent)
         stats.record("wire", received.received_ns - header.sent_ns)
         self._age_limit.arrived(header.session, header.sent_ns, received.received_ns)
@@ -142,7 +142,7 @@ class InferenceStream:
             self._let_go([evicted], "inference.overflow")
 
     def take_end(self, end: EndOfStream) -> None:
-        """Notes that no more frames will come."""
+        """Notes that no more frames will arrive."""
         gap = self._gaps.update(end.id, end.skipped)
         self._count_lost(gap)
         self._end, self.stats.seen = end, self._gaps.seen
@@ -154,19 +154,19 @@ class InferenceStream:
         self._gone_on_standby = None
 
     def next(self, now_ns: int) -> Turn | None:
-        """The frame whose turn it is: the newest of a live stream, the oldest of a file.
+        """The next frame to predict: the newest of a live stream, the oldest of a file.
 
         Returns:
-            None if the frame is too old, or its picture too bad.
+            None if the frame is too old or its image is bad.
 
         Raises:
-            WireError: It can't be decoded; it is counted.
+            WireError: The image can't be decoded; the frame is counted.
         """
         waiting = self._pop()
         self._dealt_with = header = waiting.received.header
         if self._age_limit.is_too_old(header.session, header.policy, header.capture_ns, now_ns):
             self._let_go([waiting], "inference.too_old")
-            # Capture has to learn that it sends too much, also where nothing is young enough for a step.
+            # Capture must learn that it sends too much, even if no frame is recent enough for a step.
             self._note_age(header.session, header.capture_ns, waiting.received.received_ns, now_ns)
             return None
         try:
@@ -195,7 +195,7 @@ class InferenceStream:
         return True
 
     def discard(self) -> None:
-        """Counts the frames that still wait as not predicted."""
+        """Counts waiting frames as not predicted."""
         self.stats.skip("inference.stopped", len(self._ring))
 
     def _pop(self) -> WaitingFrame:
@@ -219,11 +219,11 @@ class InferenceStream:
         """Counts a prediction.
 
         Args:
-            turn: What was predicted.
+            turn: The predicted frame.
             label: The best label.
-            scene: What moves in it.
-            started_ns: When its step began.
-            predicted_ns: When the result was there.
+            scene: Its moving objects and camera motion.
+            started_ns: Start of its step.
+            predicted_ns: End of its step.
         """
         stats, frame = self.stats, turn.frame
         stats.predicted += 1
@@ -243,20 +243,20 @@ class InferenceStream:
             self._notify(f"{self.id}: {advice}")
 
     def find_result(self, turn: Turn) -> Result | None:
-        """The last result if a step would give it again: neither picture nor past frames have changed."""
+        """The last result if image and past frames are unchanged, so that a step would repeat it."""
         if self._answer is None or turn.known is not self._answer.known:
             return None
         past = zip(turn.entries, self._answer.entries, strict=True)
         return self._answer.result if all(new is old for new, old in past) else None
 
     def remember(self, turn: Turn, result: Result, memory: Memory, passes: int) -> None:
-        """Keeps what later steps need.
+        """Caches what later steps need.
 
         Args:
-            turn: What was predicted.
-            result: What came of it.
-            memory: What the runtime remembers of it.
-            passes: Times that its picture went through a backbone.
+            turn: The predicted frame.
+            result: Its result.
+            memory: The runtime's cache entry.
+            passes: Backbone passes of its image.
         """
         stats, frame = self.stats, turn.frame
         self._answer = None if turn.known is None else LastAnswer(turn.known, turn.entries, result)
@@ -270,15 +270,15 @@ class InferenceStream:
             self._picture.keep(frame.image, memory)
 
     def look(self, turn: Turn, motion: Motion | None) -> Scene:
-        """What moves in a frame, and how the camera moves."""
+        """Moving objects and camera motion in a frame."""
         return self._scene.look(turn.frame, turn.slots, motion)
 
     def pop_feedback(self, now_ns: int) -> Feedback | None:
-        """What capture is to know of the age of predictions; None if it is not time yet."""
+        """A report to capture on the age of predictions; None if it is not due."""
         return self._ages.pop(now_ns, self._report_ns)
 
     def flush(self, publisher: Publisher) -> None:
-        """Sends what waits for room: a prediction, then the end of the stream."""
+        """Sends pending messages: a prediction, then the end of the stream."""
         if self.outbox and publisher.send(self.outbox):
             self.outbox = None
         if self._end is None or self.is_busy:
@@ -289,21 +289,21 @@ class InferenceStream:
             self.stats.state = "ended"
 
     def _forget(self) -> None:
-        """It has ended, or goes elsewhere."""
+        """Clears state when the stream ends or moves."""
         self.stats.state = "waiting"
         self._picture.forget()
         self._answer = None
         self._gate.end(self.stats)
 
     def hand_over(self, runtime: Runtime) -> HandedStream:
-        """All that another worker needs to go on after the last frame that was dealt with here."""
+        """State that another worker needs to continue after the last frame handled here."""
         if len(self._ring) and not (self._dealt_with or self._begun_at):
-            first = self._pop()  # or the next owner would not know what came before its own
+            first = self._pop()  # gives the next owner a place to continue from
             self._dealt_with = first.received.header
             self._let_go([first], "inference.stopped")
         frames, intervals = self._history.content()
         handed = HandedStream(
-            # without a frame of its own it was moved on at once
+            # moved on before it handled a frame
             place=HandedPlace.of(self._dealt_with) if self._dealt_with else self._begun_at,
             time_ns=self._resets.last_ns,
             frames=handed_frames(frames, runtime),
@@ -315,10 +315,10 @@ class InferenceStream:
         return handed
 
     def take_over(self, handed: HandedStream, runtime: Runtime) -> None:
-        """Goes on where another worker was.
+        """Continues from the state of another worker.
 
         Raises:
-            ValueError: Something in it can't be; then this stream is of no use any more.
+            ValueError: The state is not valid; this stream object must then be discarded.
         """
         self._history.replace(remembered(handed.frames, runtime), handed.intervals)
         self._scene.restore(handed.scene)
@@ -327,7 +327,7 @@ class InferenceStream:
         self._resets.last_ns = handed.time_ns
 
     def begin(self, standby: Standby, handed: HandedStream | None) -> None:
-        """Takes what has waited for this worker to become the owner."""
+        """Takes the frames held on standby when this worker becomes the owner."""
         self._begun_at = place = handed.place if handed else None
         if place:
             self._gaps.update(place.last, place.skipped, place.picture)

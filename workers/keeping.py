@@ -1,4 +1,4 @@
-"""The event store of the sink: opened with it; failures are reported and frames continue."""
+"""The event store of the sink; failures are reported and do not stop frames."""
 
 import os
 from contextlib import suppress
@@ -18,16 +18,16 @@ _READ_BACK = 4 << 20  # bytes
 
 
 class Keeping:
-    """Keeps events and the motion log, if that is configured.
+    """Stores events and the motion log, if a store is configured.
 
     Args:
-        sink: Whose; the store is closed with its resources.
+        sink: The sink; the store is closed with its resources.
 
     Attributes:
-        adopted: Ends of what a sink that was killed has left open.
+        adopted: End events of those that a killed sink left open.
 
     Raises:
-        UserError: The store can't be opened. A sink that was restarted goes on without.
+        UserError: The store can't be opened. A restarted sink continues without it instead.
     """
 
     def __init__(self, sink: Worker) -> None:
@@ -51,7 +51,7 @@ class Keeping:
             sink.event(f"events: ended {len(self.adopted)} left open by a sink that was killed")
 
     def _told_before(self) -> list[Event]:
-        """What a sink before this one told, by the file of events: the store may not have all of it."""
+        """Events that an earlier sink wrote to the events file; the store may lack some of them."""
         path = self._sink.config.sink.events
         if not self._sink.restarts or path in ("", STDOUT):
             return []
@@ -59,26 +59,26 @@ class Keeping:
         with suppress(OSError), Path(path).open("rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - _READ_BACK))
             for line in file:
-                with suppress(msgspec.DecodeError):  # half of a line
+                with suppress(msgspec.DecodeError):  # partial line
                     found.append(msgspec.json.decode(line, type=Event))
         return found
 
     def newest(self, since_ns: int | None, kind: str | None, stream_id: str | None, most: int) -> list[Event]:
-        """Events that are kept, newest first; any thread may ask.
+        """Stored events, newest first; thread-safe.
 
         Raises:
-            UserError: They can't be read, or none are kept.
+            UserError: The store can't be read, or none is configured.
         """
         with self._archive() as archive:
             return archive.newest(Wanted(since_ns=since_ns, kind=kind, stream_id=stream_id), most)
 
     def motion(self, stream_id: str, since_ns: int, until_ns: int) -> list[SeenCount]:
-        """How many things were seen in the pictures of a stream between two Unix times; any thread may ask.
+        """Counts of moving objects in the frames of a stream between two Unix times; thread-safe.
 
-        Parts of the log that are damaged are left out.
+        Damaged parts of the log are skipped.
 
         Raises:
-            UserError: The store can't be read, or there is none.
+            UserError: The store can't be read, or none is configured.
         """
         found: list[SeenCount] = []
         with self._archive() as archive:
@@ -95,19 +95,19 @@ class Keeping:
             self._keeper.log(stream_id, part)
 
     def keep(self, event: Event) -> None:
-        """Takes an event."""
+        """Stores an event."""
         if self._keeper:
             self._keeper.keep(event)
 
     def check(self) -> None:
-        """Reports what could not be kept, as soon as that is known."""
+        """Reports events that could not be stored."""
         if self._keeper and self._keeper.loss:
             self._lose(self._keeper.loss)
 
     def _archive(self) -> Archive:
         path = self._sink.config.store_file()
         if path is None:
-            raise UserError("no events are kept: store.file is empty")
+            raise UserError("no events are stored: store.file is empty")
         return Archive(path)
 
     def _close(self) -> None:
@@ -117,7 +117,7 @@ class Keeping:
 
     def _lose(self, loss: str) -> None:
         if not self._lost:
-            self._sink.event(f"events can't be kept: {loss}")
+            self._sink.event(f"events can't be stored: {loss}")
         if loss != self._lost:
             self._sink.note_loss("store", loss)
         self._lost = loss

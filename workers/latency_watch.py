@@ -9,16 +9,16 @@ from pipeline.base.event import Event, Moment, event_id, rfc3339
 WINDOW_NS = 3_000_000_000
 _FEWEST = 3
 _OVER_BELOW = 0.8
-"""Of the limit: what wavers around it is late once."""
+"""Hysteresis, as a share of the limit."""
 _EVERY_NS = 250_000_000
 
 
 class LatencyWatch:
-    """Judges the median age of a stream's predictions over three seconds.
+    """Checks the median age of a stream's predictions over 3 s.
 
     Args:
-        stream_id: Its name.
-        limit_ms: Predictions that are older, from capture until they arrive, are late; 0 judges nothing.
+        stream_id: The stream's id.
+        limit_ms: Longest allowed time from capture to the arrival of the prediction, in ms; 0 disables it.
     """
 
     def __init__(self, stream_id: str, limit_ms: float) -> None:
@@ -28,7 +28,7 @@ class LatencyWatch:
         self._episode: Episode | None = None
 
     def see(self, age_ms: float, now_ns: int) -> list[Event]:
-        """A prediction of a live stream has arrived.
+        """Takes the age of a prediction of a live stream; returns new events.
 
         Args:
             age_ms: Time since its frame was captured.
@@ -53,13 +53,13 @@ class LatencyWatch:
         return self._finish(crossed_ns) if p50_ms <= _OVER_BELOW * self._limit_ms else []
 
     def look(self, now_ns: int) -> list[Event]:
-        """What there is to tell now: without predictions nobody knows whether they would be late."""
+        """Ends a latency event if no predictions arrive any more; returns new events."""
         if not self._ages or now_ns - self._ages[-1][0] <= WINDOW_NS:
             return []
         return self.end("no predictions are arriving")
 
     def end(self, why: str) -> list[Event]:
-        """The stream has ended, or nobody listens any more."""
+        """Ends a latency event at the end of the stream or of the sink."""
         last_ns = self._ages[-1][0] if self._ages else 0
         self._ages.clear()
         return self._finish(last_ns, ended=why)

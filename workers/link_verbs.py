@@ -23,13 +23,13 @@ class _Links(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class LinkVerbs:
-    """``/links`` of one worker: to whom it listens.
+    """``/links`` of one worker: the endpoints to which it connects.
 
     Args:
-        role: Of the worker.
-        endpoints: Gives where it listens now.
-        receivers: Gives its receivers by key of ``[endpoints]``; without those that it has not made yet.
-        changed: Takes the endpoints as they are then.
+        role: The worker's role.
+        endpoints: Returns its current endpoints.
+        receivers: Returns its receivers by key of ``[endpoints]``; only those created so far.
+        changed: Receives the new endpoints.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class LinkVerbs:
         given = msgspec.structs.asdict(asked.read(_Links))
         wanted = {key: texts for key, texts in given.items() if texts is not msgspec.UNSET}
         for key in sorted(wanted.keys() - set(self._keys)):
-            raise VerbError(400, f"{key}: {self._role} connects to {' and '.join(self._keys)} only")
+            raise VerbError(400, f"{key}: {self._role} connects only to {' and '.join(self._keys)}")
         receivers = self._receivers()
         new = [
             (receivers.get(key), [(_bound_by(key), text) for text in wanted[key]])

@@ -10,17 +10,17 @@ from pipeline.model.shipped import CheckpointError, find_checkpoint, read_header
 from workers.base import WorkerError
 
 _EXTRAS = {"openvino": "openvino", "onnxruntime": "onnx"}
-"""By backend: the extra that installs what it needs."""
+"""The extra that installs each backend's packages."""
 _PRECISIONS = {"openvino": ("auto", "fp32", "bf16", "int8"), "onnxruntime": ("auto", "fp32")}
-"""By backend: what it computes in; torch's depend on the device, which only torch knows."""
+"""Precisions of each backend; those of torch depend on the device, which only torch can query."""
 
 
 def check_model(config: Config) -> None:
-    """Checks whether the checkpoint is one, and whether all that it has to work with fits and is installed.
+    """Checks the checkpoint, the backend with its packages, device and precision, and the images of views.
 
     Raises:
-        WorkerError: There is no such checkpoint, backend, device and precision don't fit, or a view's picture
-            can't be read.
+        WorkerError: There is no such checkpoint, backend, device and precision do not match, or a view's
+            image can't be read.
         MissingPackageError: A package is not installed.
     """
     _check_precision(config.runtime.backend, config.inference.device, config.inference.precision)
@@ -47,7 +47,7 @@ def _check_views(config: Config) -> None:
             with Image.open(view.picture) as picture:
                 picture.load()
         except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a picture"
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else "not an image"
             raise WorkerError(f"views.{name}.picture: {view.picture}: {reason.lower()}") from error
 
 
@@ -55,20 +55,20 @@ def _check_precision(backend: str, device: str, precision: str) -> None:
     known = _PRECISIONS.get(backend)
     if precision == "int8" and (backend not in ("auto", "openvino") or device.startswith("cuda")):
         raise WorkerError(
-            "inference.precision=int8 is for OpenVINO on a CPU, "
-            f"not for backend {backend} on device {device}: "
+            "inference.precision=int8 needs OpenVINO on a CPU, "
+            f"not backend {backend} on device {device}: "
             "set runtime.backend=openvino and inference.device=cpu, or another precision"
         )
     if known and precision not in known:
         raise WorkerError(
-            f"runtime.backend={backend} computes in {', '.join(known[1:])}, not in {precision}: "
+            f"runtime.backend={backend} supports {', '.join(known[1:])}, not {precision}: "
             "set inference.precision=auto, or runtime.backend=torch"
         )
 
 
 def wrong_checkpoint(error: CheckpointError) -> WorkerError:
-    """What is wrong with the checkpoint, and what to give instead."""
+    """An error that says what is wrong with the checkpoint and what to give instead."""
     return WorkerError(
-        f"{error}; inference.checkpoint takes the name of a shipped checkpoint or a file that was "
-        "made by `python run_stream.py train`"
+        f"{error}; inference.checkpoint takes the name of a shipped checkpoint or a file "
+        "written by `kvq-stream train`"
     )

@@ -1,4 +1,4 @@
-"""The monitor: shows a pipeline that runs on this machine or on others."""
+"""The monitor: shows the statistics of a pipeline on this or other machines."""
 
 import threading
 import time
@@ -21,7 +21,7 @@ _LOOK_S = 0.5
 
 
 class NobodyError(UserError):
-    """No worker reports; one readable line, with what to do."""
+    """No worker reports; one line that says what to do."""
 
 
 def watch(
@@ -34,17 +34,17 @@ def watch(
 ) -> dict[str, Any]:
     """Shows a running pipeline until a signal, or for ``seconds`` seconds if that is not 0.
 
-    Until a worker has reported it looks for runs of this machine that begin.
+    Until a worker has reported, it keeps looking for new runs on this machine.
 
     Args:
-        config: With ``{run}`` in the endpoints for the newest run of this machine.
-        console: Where to show it; it ends when nobody reads that any more.
-        live: As a table that changes, otherwise as lines.
-        seconds: How long; 0 = until a signal.
-        find: Gives the configuration with the endpoints of now, where workers come and go.
+        config: ``{run}`` in its endpoints stands for the newest run of this machine.
+        console: The output; the monitor ends when it is closed.
+        live: Show a live table instead of lines.
+        seconds: Duration; 0 = until a signal.
+        find: Returns the configuration with the current endpoints, if workers come and go.
 
     Returns:
-        The report as it stood at the end.
+        The report at the end.
 
     Raises:
         NobodyError: The time is up and no worker has reported.
@@ -66,7 +66,7 @@ def watch(
                         collector.connect(placed)
                     looked_s = time.monotonic()
                 if not collector.sessions and not reminded and time.monotonic() > started_s + _PATIENCE_S:
-                    screen.print(f"monitor: {_nobody(placed, collector)}; still waiting, Ctrl-C ends")
+                    screen.print(f"monitor: {_nobody(placed, collector)}; still waiting (Ctrl-C to stop)")
                     reminded = True
                 screen.update(collector.view("monitor"))
                 time_is_up = 0 < seconds <= time.monotonic() - started_s
@@ -80,9 +80,9 @@ def watch(
 
 def _nobody(config: Config, collector: Collector) -> str:
     if collector.turned_away:
-        return f"no worker lets this monitor in: {collector.turned_away}"
+        return f"no worker accepts this monitor: {collector.turned_away}"
     asked = [endpoint for role in ROLES for endpoint in stats_endpoints(role, config.endpoints)]
     return (
-        f"no worker answers at {', '.join(asked)}: {START_ONE}, or name the endpoints of one "
-        "that runs elsewhere with --config"
+        f"no worker answers at {', '.join(asked)}: {START_ONE}, "
+        "or give --config with the endpoints of one on another machine"
     )

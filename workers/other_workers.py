@@ -1,4 +1,4 @@
-"""The state of capture and inference as the sink knows it."""
+"""The state of capture and inference as seen by the sink."""
 
 import socket
 from collections.abc import Callable, Iterable, Mapping
@@ -19,22 +19,23 @@ from workers.worker_watch import DIED_NS, NO_ANSWER_NS, Outage, Who, is_explaine
 _SILENT_NS = 2_000_000_000
 _TIMES_USUAL = 4
 _ON_ITS_WAY_NS = 1_000_000_000
-"""For so long what a worker sent before it was lost may still come."""
+"""How long messages sent before a worker was lost may still arrive."""
 _MOST_WORKERS = 64
 _MOST_SESSIONS = 64
-"""Of one worker; those that have been silent for longest are forgotten."""
+"""Sessions remembered per worker; those silent for longest are forgotten."""
 _HOST = socket.gethostname()
 
 
 class _Heard:
-    """What was heard of one worker, which repeats the last statistics of its processes that have died.
+    """Statistics received from one worker, which also repeats those of its dead processes.
 
-    Those never change, so a process lives whose statistics do: its clock may be behind that of another one.
+    Those never change, so the live process is the one whose statistics change. Time stamps can't decide, as
+    its clock may be behind that of an earlier process.
 
     Attributes:
-        at_ns: When anything of it was heard last, Unix time.
-        stats: Of the process that lives.
-        lead_ns: How far its clock is ahead of this one; 0 on this machine.
+        at_ns: Unix time of the last message.
+        stats: Statistics of the live process.
+        lead_ns: How far its clock is ahead of the local one; 0 on this machine.
     """
 
     def __init__(self, stats: WorkerStats) -> None:
@@ -43,11 +44,11 @@ class _Heard:
 
     @property
     def is_over(self) -> bool:
-        """Whether it has ended, or is about to."""
+        """Whether it has stopped or is stopping."""
         return self.stats.state in ("stopping", "stopped")
 
     def take(self, stats: WorkerStats) -> None:
-        """Takes in what has arrived."""
+        """Takes received statistics."""
         self.at_ns = now_ns()
         before_ns = self._sent_ns.pop(stats.session, None)
         self._sent_ns[stats.session] = stats.sent_ns
@@ -60,15 +61,15 @@ class _Heard:
 
 
 class OtherWorkers(Closing):
-    """Listens to the statistics of capture and inference; used by the sink's thread.
+    """Listens to the statistics of capture and inference; used from the sink's thread.
 
     Args:
-        config: Names where they publish.
-        security: What the links must have.
-        down: What the supervisor has reported last; it may be changed at any time.
-        links: The sink's own links and their states.
-        arrived: By stream, and by the role that sent it: when something came last, Unix time in ns.
-        report: Takes human-readable events.
+        config: The configuration with their endpoints.
+        security: Security policy of the links.
+        down: Dead workers last reported by the supervisor; may change at any time.
+        links: Returns the sink's own links and their states.
+        arrived: Returns the Unix time in ns of the last message, by stream and sending role.
+        report: Receives human-readable events.
     """
 
     def __init__(
@@ -91,7 +92,7 @@ class OtherWorkers(Closing):
         self._lost_since: dict[str, int] = {}
 
     def poll(self) -> None:
-        """Takes in what has arrived; never waits."""
+        """Receives statistics; never blocks."""
         for stats in self._receiver.poll(0.0):
             key = stats.worker, stats.host
             heard = self._newest.pop(key, None) or _Heard(stats)
@@ -107,7 +108,7 @@ class OtherWorkers(Closing):
 
     @property
     def sources(self) -> dict[str, SourceState]:
-        """How the sources of all capture workers are, by stream."""
+        """State of the sources of all capture workers, by stream."""
         return {
             stream_id: SourceState(
                 has_ended=stream.state == "ended",
@@ -122,7 +123,7 @@ class OtherWorkers(Closing):
 
     @property
     def troubles(self) -> list[Trouble]:
-        """What is wrong with workers and links now, the worst first."""
+        """Current problems of workers and links, the worst first."""
         down, found = list(self._down), []
         again_ns = {one.name: one.again_ns for one in down}
         for one in self._outages(down):
@@ -137,11 +138,11 @@ class OtherWorkers(Closing):
 
     @property
     def outages(self) -> list[Outage]:
-        """All workers that are down now, each once, and all lost links but those to one that died here."""
+        """Current outages: each worker once, and lost links that a death on this machine does not explain."""
         return self._outages(list(self._down))
 
     def _streams_of(self, stats: WorkerStats) -> list[str] | None:
-        """What is hidden without a worker: None for all streams. Those that inference has left are not."""
+        """Streams affected by the loss of a worker: None for all; without streams that inference has left."""
         inference = sum(heard.stats.role == "inference" for heard in self._newest.values())
         if stats.role == "capture":
             return list(stats.streams)
@@ -164,7 +165,7 @@ class OtherWorkers(Closing):
             streams = self._shares.get(who[0], self._streams_of(heard.stats))
             silent = Outage(who, heard.stats.role, "no answer", heard.at_ns, patience_ns, streams)
             found = [*found, self._hiding(silent, time_ns)]
-        # later than a silence: of a worker that died on another machine its links are not told, too
+        # later than silence, so that a worker lost on another machine is not also reported as a lost link
         patience_ns += DIED_NS
         for name, since_ns in self._lost_since.items():
             role = name.partition(" at ")[0]
@@ -175,7 +176,7 @@ class OtherWorkers(Closing):
         return found
 
     def _hiding(self, one: Outage, time_ns: int) -> Outage:
-        """An outage with the streams that it hides: what still comes has another way, or another worker."""
+        """Removes streams from an outage that are still served through another link or worker."""
         arrived = self._arrived()
         since_ns = max(one.since_ns + _ON_ITS_WAY_NS, time_ns - NO_ANSWER_NS)
         served = {name for name, by_role in arrived.items() if by_role.get(one.role, 0) > since_ns}
@@ -186,7 +187,7 @@ class OtherWorkers(Closing):
 
     @property
     def up(self) -> set[Who]:
-        """All workers that were heard just now and are not known to be down, and all links that work."""
+        """Workers heard recently that are not known to be down, and working links."""
         names, time_ns = {one.name for one in list(self._down)}, now_ns()
         links: set[Who] = {(name, "") for name, state in self._links() if state == "up"}
         return links.union(
@@ -203,7 +204,7 @@ class OtherWorkers(Closing):
 def _trouble(
     outage: Outage, words: str, following: str = "", next_ns: int | None = None
 ) -> tuple[str, Trouble]:
-    """What a worker's role makes worse or better, and the trouble in words."""
+    """A sort key, and the problem for the page."""
     return outage.role, Trouble(
         words=words,
         since_ns=outage.since_ns,

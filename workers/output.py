@@ -1,4 +1,4 @@
-"""Standard output that may close early: a pipe such as ``| head``, or a closed terminal."""
+"""Standard output that may be closed early, such as a pipe to ``head`` or a closed terminal."""
 
 import contextlib
 import io
@@ -12,7 +12,7 @@ _STDIN, _STDOUT, _STDERR = range(3)
 
 
 class OutputConsole(Console):
-    """A console on standard output; once nobody reads that any more, what is printed goes nowhere."""
+    """A console on standard output; once that is closed, output is discarded."""
 
     def __init__(self) -> None:
         self._output = _Output()
@@ -20,12 +20,12 @@ class OutputConsole(Console):
 
     @property
     def lost(self) -> bool:
-        """Whether nobody reads standard output any more."""
+        """Whether standard output has been closed."""
         return self._output.lost
 
 
 class _Nowhere(io.TextIOBase):
-    """Instead of standard output that a shell has closed."""
+    """Replaces standard output that the shell has closed."""
 
     encoding = "utf-8"
 
@@ -37,7 +37,7 @@ class _Nowhere(io.TextIOBase):
 
 
 class _Output:
-    """As much of standard output as a console uses; it never fails."""
+    """The part of standard output that a console uses; writing never fails."""
 
     def __init__(self) -> None:
         self.lost = False
@@ -72,24 +72,24 @@ class _Output:
 
 
 def fill_closed_descriptors() -> None:
-    """Opens what a shell has closed (``>&-``) on nothing; else sockets would get these numbers.
+    """Opens standard descriptors closed by the shell (``>&-``) on /dev/null; else sockets would take them.
 
-    To be called before anything is opened.
+    Call it before anything else is opened.
     """
     for descriptor in (_STDIN, _STDOUT, _STDERR):
         try:
             os.fstat(descriptor)
         except OSError:
-            opened = os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+            opened = os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
             os.set_inheritable(opened, True)
 
 
 def print_line(text: str) -> bool:
-    """Prints a line at once.
+    """Prints a line and flushes it.
 
     Returns:
-        False if nobody reads it any more. Whatever is printed afterwards goes nowhere, so that a program
-        can end in order.
+        False if standard output has been closed. Later output is then discarded, so that the program can
+        shut down.
     """
     try:
         print(text, flush=True)
@@ -100,7 +100,7 @@ def print_line(text: str) -> bool:
 
 
 def discard_output() -> None:
-    """Sends standard output nowhere from now on, and standard error too if that went to the same place."""
+    """Discards standard output from now on, and standard error if it goes to the same file."""
     outputs = [_STDOUT]
     with contextlib.suppress(OSError):
         if os.path.sameopenfile(_STDOUT, _STDERR):

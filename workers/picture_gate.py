@@ -9,14 +9,14 @@ from pipeline.wire.messages import BadPicture, Identity
 from workers.hand_over import HandedGate
 
 _LONGEST_MS = 5000.0
-"""A longer time between two pictures is a silence of the source, and counts for no state."""
+"""A longer gap between frames is a silent source and counts for no state."""
 
 
 class PictureGate:
-    """Judges each picture of one stream, and counts for how long it was in which state.
+    """Checks the health of each image of one stream and counts the time in each state.
 
     Args:
-        judge_looks: Whether it looks at pictures; if not, it knows only what the decoder says.
+        judge_looks: Whether to analyse images; if not, only decoder errors count.
     """
 
     def __init__(self, *, judge_looks: bool = True) -> None:
@@ -25,8 +25,8 @@ class PictureGate:
         self._last_ns: int | None = None
 
     def check(self, frame: Frame, stats: StreamStats) -> BadPicture | None:
-        """What to send in place of a prediction; None for a picture that is good enough for one."""
-        if self._health is None:  # a file may well repeat a picture
+        """The message to send instead of a prediction; None if the image is good enough to predict."""
+        if self._health is None:  # a file may legitimately repeat a frame
             self._health = PictureHealth(judge_frozen=frame.policy == "newest", judge_looks=self._judge_looks)
         health = self._health.look(frame.image, frame.time_ns, smeared=frame.smeared)
         passed_ms = 0.0 if self._last_ns is None else (frame.time_ns - self._last_ns) / 1e6
@@ -52,19 +52,19 @@ class PictureGate:
         )
 
     def state(self) -> HandedGate:
-        """What it has learned, for another process."""
+        """Its state, for another process."""
         return HandedGate(health_state(self._health) if self._health else None, self._last_ns)
 
     def restore(self, handed: HandedGate) -> None:
-        """Goes on where another one was.
+        """Continues from the state of another gate.
 
         Raises:
-            ValueError: It can't have been there.
+            ValueError: The state is not valid.
         """
         self._health = restored_health(handed.health) if handed.health else None
         self._last_ns = handed.last_ns
 
     def end(self, stats: StreamStats) -> None:
-        """The stream has ended: what comes next may be of another camera."""
+        """Resets at the end of the stream: the next frames may come from another camera."""
         self._health = self._last_ns = None
         stats.picture, stats.bad_since_ns = "ok", 0

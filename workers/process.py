@@ -32,8 +32,8 @@ class Report(msgspec.Struct):
     """What a spawned worker reports to its supervisor.
 
     Attributes:
-        kind: ``ready``, ``user_error`` (the user has to change something) or ``failed``.
-        text: For people.
+        kind: ``ready``, ``user_error`` (bad input) or ``failed``.
+        text: Human-readable.
     """
 
     kind: ReportKind
@@ -41,26 +41,25 @@ class Report(msgspec.Struct):
 
 
 def let_waiting_threads_sleep() -> None:
-    """Makes torch's threads sleep soon while they wait for each other; to be called before torch is loaded.
+    """Makes torch's threads sleep instead of spin while they wait; call it before torch is imported.
 
-    Spinning, they take the cores that other workers and runtimes need: a step under load takes several times
-    as long.
+    Spinning threads take cores from other workers and runtimes: under load a step takes several times longer.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")  # well under a millisecond
 
 
 def make_worker(role: Role, config: Config, name: str, **options: Any) -> Worker:
-    """Imports and makes the worker of a role; each process imports only what its role needs."""
+    """Imports and creates the worker of a role; each process imports only what its role needs."""
     let_waiting_threads_sleep()
-    # Pictures are small: a second thread costs more than it gives, and takes a core from the model.
+    # Images are small: a second thread costs more than it gains and takes a core from the model.
     cv2.setNumThreads(1)
     worker: Worker = load_class(role)(config, name, **options)
     return worker
 
 
 def name_process(name: str) -> None:
-    """Calls this process ``kvq-NAME`` in ``ps`` and ``top``, which know 15 letters."""
+    """Names this process ``kvq-NAME`` in ``ps`` and ``top``, which show 15 characters."""
     with contextlib.suppress(OSError):
         Path("/proc/self/comm").write_text(f"kvq-{name}"[:15])
 
@@ -68,21 +67,21 @@ def name_process(name: str) -> None:
 def run_spawned(
     role: Role, config: Config, name: str, options: dict[str, Any], control: Connection, output: Connection
 ) -> None:
-    """Body of a spawned process: works until SIGTERM, or until the supervisor is gone.
+    """Body of a spawned process: runs until SIGTERM or the death of the supervisor.
 
     Args:
-        role: Of the worker.
+        role: The worker's role.
         config: The whole configuration.
-        name: Of the worker.
-        options: More arguments of the worker's constructor.
-        control: To the supervisor: one ``Report`` goes out, and lists of other workers that are down come
-            in; its end of file means that the supervisor died.
-        output: Replaces standard output and error, so that no line breaks the live terminal.
+        name: The worker's name.
+        options: Further arguments of the worker's constructor.
+        control: Connection to the supervisor: sends one ``Report`` and receives lists of other workers that
+            are down; end of file means that the supervisor died.
+        output: Replaces standard output and error, so that output does not disturb the live terminal.
     """
     os.dup2(output.fileno(), sys.stdout.fileno())
     os.dup2(output.fileno(), sys.stderr.fileno())
     output.close()
-    for number in (signal.SIGINT, signal.SIGHUP):  # the terminal sends them to everybody
+    for number in (signal.SIGINT, signal.SIGHUP):  # the terminal sends them to the whole process group
         signal.signal(number, signal.SIG_IGN)
     name_process(name)
     stop = threading.Event()
@@ -111,9 +110,9 @@ def run_spawned(
         code = exit_codes.USER_ERROR
     except Exception as error:
         report("failed", f"{type(error).__name__}: {error}")
-        sys.excepthook(*sys.exc_info())  # the supervisor shows it as this worker's output
+        sys.excepthook(*sys.exc_info())  # shown by the supervisor as this worker's output
         code = exit_codes.FAILED
-    # semaphores that libraries made, such as tqdm's lock: leaving at once would skip what gives them back
+    # os._exit skips finalizers, which release semaphores of libraries, such as tqdm's lock
     multiprocessing.util._run_finalizers(0)  # type: ignore[attr-defined]
     sys.stdout.flush()
     sys.stderr.flush()
@@ -121,19 +120,19 @@ def run_spawned(
 
 
 def run_alone(role: Role, config: Config, name: str, stdout: Connection | None = None) -> int:
-    """Runs a worker in this process; the first Ctrl-C ends it in order, the second at once.
+    """Runs a worker in this process; the first Ctrl-C stops it gracefully, the second immediately.
 
     Args:
-        role: Of the worker.
+        role: The worker's role.
         config: The whole configuration.
-        name: Of the worker.
+        name: The worker's name.
         stdout: Standard output, if it is reserved for predictions or events.
 
     Returns:
         The exit code.
 
     Raises:
-        WorkerError: It can't work as configured.
+        WorkerError: The worker can't run as configured.
     """
     stop = threading.Event()
 

@@ -22,13 +22,13 @@ _MOST = 64
 
 @dataclass(slots=True)
 class _Row:
-    """A frame that was sent once more.
+    """A replayed frame.
 
     Attributes:
-        rebuilding: Whose it is.
-        header: Of the frame.
-        image: Its picture, if it has still to go through the network.
-        entry: What is remembered of it.
+        rebuilding: The stream's ``Rebuilding``.
+        header: The frame's header.
+        image: Its image, if it still has to go through the network.
+        entry: Its cache entry.
     """
 
     rebuilding: "Rebuilding"
@@ -38,13 +38,13 @@ class _Row:
 
 
 class Rebuilding:
-    """Frames of one stream that were sent once more, until the next frame of it is there.
+    """Replayed frames of one stream, held until its next new frame arrives.
 
     Args:
-        history: What is remembered of the stream.
-        key: Makes the key of a remembered frame from its identity and its label.
-        stats: Where it counts.
-        max_gap_ms: A longer silence makes worthless what was before.
+        history: The stream's cached frames.
+        key: Makes the key of a cached frame from its identity and label.
+        stats: Statistics in which rebuilt frames are counted.
+        max_gap_ms: Frames before a longer gap are not used, in ms.
     """
 
     def __init__(
@@ -59,10 +59,10 @@ class Rebuilding:
         self._again: deque[ReceivedFrame] = deque(maxlen=_MOST)
         self._next: FrameHeader | None = None
         self._expected: list[ReceivedFrame] | None = []
-        self._entries: dict[FrameId, Any] = {}  # computed ahead; None of a picture that can't be decoded
+        self._entries: dict[FrameId, Any] = {}  # computed ahead; None if the image can't be decoded
 
     def took(self, received: ReceivedFrame) -> bool:
-        """Takes a frame if it was sent once more; of others it notes the newest."""
+        """Takes a replayed frame and returns True; notes the newest of other frames."""
         if received.replayed:
             if not received.header.smeared:
                 self._again.append(received)
@@ -79,7 +79,7 @@ class Rebuilding:
 
     @property
     def expected(self) -> list[ReceivedFrame]:
-        """The frames that the next one looks at if it comes in time, and that were not computed yet."""
+        """Frames not yet computed that the next frame will use if it arrives on time."""
         if self._next is not None or len(self._history):
             return []
         if self._expected is None:
@@ -87,23 +87,23 @@ class Rebuilding:
         return self._expected
 
     def pop_expected(self, most: int, rejects: Rejects) -> list[_Row]:
-        """Some of the expected frames; ``keep`` each."""
+        """Up to ``most`` of the expected frames; pass each result to ``keep``."""
         expected = self.expected
         rows = [self._row(one, True, rejects) for one in expected[:most]]
         del expected[:most]
         return rows
 
     def keep(self, header: FrameHeader, entry: Any) -> None:
-        """Keeps what was computed of an expected frame until the next one is there."""
+        """Stores the entry of an expected frame until the next new frame arrives."""
         self._entries[header.id] = entry
 
     def pop(self, rejects: Rejects) -> list[_Row]:
-        """The frames before the next one, with the pictures of those that it looks at."""
+        """The frames before the next new one, with the images of those that it uses."""
         again, entries, target = list(self._again), self._entries, self._next
         self._entries = {}
         self.clear()
         if not again or target is None or len(self._history):
-            return []  # who has a past of its own needs no other
+            return []  # it already has cached frames
         rows = [one for one in again if _fits(one.header, target)]
         if not rows or target.capture_ns - rows[-1].header.capture_ns > self._max_gap_ns:
             return []
@@ -116,7 +116,7 @@ class Rebuilding:
         ]
 
     def remember(self, header: FrameHeader, entry: Any) -> None:
-        """Keeps a frame, or notes it if there is no entry."""
+        """Caches a frame, or only notes its time if there is no entry."""
         if entry is None:
             self._history.note(header.capture_ns)
             return
@@ -146,12 +146,12 @@ class Rebuilding:
 
 
 def rebuild(streams: Iterable[Rebuilding], runtime: Runtime, most: int, rejects: Rejects) -> None:
-    """Remembers what the next frames look at, of frames that were sent once more; it predicts nothing.
+    """Caches the replayed frames that the next frames use, without predicting.
 
     Args:
-        streams: Those of which the next frame is there: no frame from before it comes later.
-        runtime: Computes the memories.
-        most: Frames in one step: as many as were warmed up, because the first larger one takes long.
+        streams: Streams whose next new frame has arrived, so that no more frames are replayed before it.
+        runtime: Computes the cache entries.
+        most: Largest batch, that of the warm-up: the first larger one would be slow.
         rejects: Counts frames that can't be decoded.
     """
     rows = [row for stream in streams for row in stream.pop(rejects)]
@@ -161,13 +161,13 @@ def rebuild(streams: Iterable[Rebuilding], runtime: Runtime, most: int, rejects:
 
 
 def rebuild_ahead(streams: Iterable[Rebuilding], runtime: Runtime, most: int, rejects: Rejects) -> None:
-    """One step of ``rebuild`` before the next frames are there, if there is anything to do.
+    """Runs one step of ``rebuild`` before the next frames arrive, if there is anything to do.
 
     Args:
-        streams: All.
-        runtime: See there.
-        most: See there.
-        rejects: See there.
+        streams: All streams.
+        runtime: See ``rebuild``.
+        most: See ``rebuild``.
+        rejects: See ``rebuild``.
     """
     rows: list[_Row] = []
     for stream in streams:
@@ -178,7 +178,7 @@ def rebuild_ahead(streams: Iterable[Rebuilding], runtime: Runtime, most: int, re
 
 
 def _compute(rows: Iterable[_Row], runtime: Runtime, most: int) -> None:
-    """Computes what is remembered of pictures."""
+    """Computes the cache entries of images."""
     wanted = [(row, row.image) for row in rows if row.image is not None]
     for start in range(0, len(wanted), most):
         step = wanted[start : start + most]
@@ -189,7 +189,7 @@ def _compute(rows: Iterable[_Row], runtime: Runtime, most: int) -> None:
 
 
 def _fits(header: FrameHeader, target: FrameHeader) -> bool:
-    """Whether a frame came before the next one, of the same opening of its source, in the same size."""
+    """Whether a frame precedes ``target``, with the same source opening and size."""
     same = ("session", "epoch", "height", "width", "source_size")
     return header.capture_ns < target.capture_ns and all(
         getattr(header, name) == getattr(target, name) for name in same

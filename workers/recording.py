@@ -12,27 +12,27 @@ from pipeline.view.recorder import Recorder, RecorderError
 from workers.recording_shelf import RecordingShelf
 
 _MOST_LISTED = 500
-"""Files in the statistics: a camera that changes its size all day must not make them too long."""
+"""Files listed in the statistics, which would grow without limit if a camera kept changing its resolution."""
 _LOOKS_NS = 1_000_000_000
-"""Between two looks at the room on the disk: as long as a fragment of the file."""
+"""Interval between checks of free disk space: the length of one fragment of the file."""
 _FIRST_WAIT_NS, _LONGEST_WAIT_NS = 10 * 10**9, 600 * 10**9
-"""After a failure; each wait is twice as long as the one before, until a file was finished in order."""
+"""Waits after a failure, doubled each time until a file is finished normally."""
 
 
 class Recording:
     """Records one stream.
 
-    Its first file is named after the stream, the others also after the time they begin, in UTC:
-    ``front.mp4``, ``front_2026-11-29T21-40-00Z.mp4``. After a failure, such as a full disk, it goes on with
+    Its first file is named after the stream, later ones also after their start time in UTC:
+    ``front.mp4``, ``front_2026-11-29T21-40-00Z.mp4``. After a failure, such as a full disk, it continues with
     another file once there is room.
 
     Args:
-        stream_id: Whose it is.
-        segment_s: A new file begins after so many seconds; 0: never.
-        shelf: Where its files are kept.
-        details: Of the worker's statistics: what was written is listed there.
-        notify: Takes human-readable events.
-        lost: Called with the first file and the reason when something could not be written.
+        stream_id: The stream's id.
+        segment_s: Length of each file in seconds; 0 = a single file.
+        shelf: Manages the files.
+        details: Details of the worker's statistics, which list the files.
+        notify: Receives human-readable events.
+        lost: Called with the first file and the reason if writing fails.
         is_first: Whether no other process of this run has recorded the stream.
     """
 
@@ -58,12 +58,12 @@ class Recording:
         self._wait_ns = _FIRST_WAIT_NS
 
     def write(self, picture: npt.NDArray[np.uint8], time_ns: int, wall_ns: int) -> None:
-        """Adds a picture; the first one after ``close`` begins another file.
+        """Adds an image; the first one after ``close`` starts another file.
 
         Args:
-            picture: What to record.
-            time_ns: On the stream's timeline, see ``Frame.time_ns``.
-            wall_ns: When it was captured, Unix time.
+            picture: The image.
+            time_ns: Its time on the stream's timeline, see ``Frame.time_ns``.
+            wall_ns: Its capture time, Unix time.
         """
         if self._failed_ns is not None:
             if abs(time_ns - self._failed_ns) < self._wait_ns or not self._shelf.make_room():
@@ -105,7 +105,7 @@ class Recording:
         return self._shelf.folder / f"{self._stream_id}_{began:%Y-%m-%dT%H-%M-%SZ}.mp4"
 
     def _follow(self, path: Path) -> None:
-        """Notes which file grows: another size has begun another one."""
+        """Tracks the current file: a change of size starts another one."""
         if path == self._path:
             return
         self._end()
@@ -122,7 +122,7 @@ class Recording:
         recorder, self._recorder = self._recorder, None
         self._failed_ns = time_ns
         self._end()
-        for path in recorder.paths[-1:] if recorder else ():  # it may have failed at its first picture
+        for path in recorder.paths[-1:] if recorder else ():  # it may have failed at its first image
             self._shelf.end(path)
         self._notify(f"{self._stream_id}: recording stopped: {error}")
         self._lost(str(self._shelf.folder / f"{self._stream_id}.mp4"), str(error))
@@ -137,13 +137,13 @@ class Recording:
 
 
 def unlist(details: dict[str, dict[str, Any]], former: Path | None, path: str) -> None:
-    """Takes a file that was removed out of the statistics.
+    """Removes a deleted file from the statistics.
 
     Args:
-        details: Of the worker's statistics.
-        former: The folder in which a former process of this worker has recorded; None if there was none.
-        path: Of the file.
+        details: Details of the worker's statistics.
+        former: Folder in which an earlier process of this worker recorded; None if there was none.
+        path: Path of the file.
     """
     videos = details.setdefault("videos", {})
     if videos.pop(path, None) is None and Path(path).parent == former:
-        videos[path] = ""  # that process has listed it
+        videos[path] = ""  # listed by that process

@@ -19,25 +19,25 @@ from pipeline.view.recorder import was_finished, was_recorded
 from workers.base import WorkerError
 
 _RUN = re.compile(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d")
-"""Name of the folder of a run."""
+"""Name of a run's folder."""
 _CHECKS_S = 60.0
 _TIMES_FREE = 2  # recordings go before evidence does
 
 
 class RecordingShelf(Closing):
-    """The recordings of this run, and those of others in folders beside it.
+    """The recordings of this run, and those of other runs in sibling folders.
 
-    Only files that a recorder has written, and that still have their name and place, are ever removed or
-    cut. What another process is writing is left alone: each file is locked for as long as it grows.
+    Only files written by a recorder that still have their name and place are removed or truncated. Files that
+    another process is writing are left alone: each file is locked while it grows.
 
     Args:
-        folder: Of this run; made with the first recording.
-        keep_days: What is older is removed.
-        max_mb: The oldest is removed where all of it would be larger, in 2**20 bytes.
-        removed: Called with the path of what was removed.
+        folder: Folder of this run; created with the first recording.
+        keep_days: Age at which recordings are removed, in days.
+        max_mb: Limit for all recordings in 2**20 bytes; the oldest are removed first.
+        removed: Called with the path of each removed file.
 
     Raises:
-        WorkerError: Nothing can be written there.
+        WorkerError: The folder is not writable.
     """
 
     def __init__(self, folder: Path, keep_days: float, max_mb: float, removed: Callable[[str], None]) -> None:
@@ -53,16 +53,13 @@ class RecordingShelf(Closing):
                 self._take_over(path)
 
     def begin(self, path: Path) -> None:
-        """Notes that a file grows: no process removes it."""
-        with suppress(OSError):  # removed by somebody, or a disk that knows no locks
+        """Locks a growing file, so that no process removes it."""
+        with suppress(OSError):  # deleted, or a file system without locks
             file = self._growing[path] = path.open("rb")
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def end(self, path: Path) -> None:
-        """Notes that a file grows no more, and may be removed when its turn comes.
-
-        Of one that was not finished, what plays is kept.
-        """
+        """Releases a file, which may be removed later; truncates an unfinished one to its playable part."""
         with suppress(OSError):
             if was_finished(path) or keep_whole_fragments(path):
                 self._add(path)
@@ -73,7 +70,7 @@ class RecordingShelf(Closing):
         self._kept.forget_old(now_ns())
 
     def make_room(self) -> bool:
-        """Removes the oldest recordings while the disk is nearly full; whether it is not, in the end."""
+        """Removes the oldest recordings while the disk is nearly full; returns whether there is room."""
         self._needs_room = True
         try:
             return self._kept.make_room()
@@ -83,19 +80,19 @@ class RecordingShelf(Closing):
             self._needs_room = False
 
     def check(self) -> None:
-        """Removes once a minute what has become too old."""
+        """Removes expired recordings once a minute."""
         if time.monotonic() - self._checked_s > _CHECKS_S:
             self._checked_s = time.monotonic()
             self._kept.forget_old(now_ns())
 
     def close(self) -> None:
-        """Gives back the locks; may be called twice."""
+        """Releases the locks; may be called twice."""
         self._freeing.shutdown()
         for path in [*self._growing]:
             self._growing.pop(path).close()
 
     def _take_over(self, path: Path) -> None:
-        """Takes over a file that is there, if it is a recording and nobody is writing it."""
+        """Registers an existing file if it is a recording that no process is writing."""
         with suppress(OSError):
             if path.is_symlink() or not path.is_file() or not was_recorded(path):
                 return
@@ -107,7 +104,7 @@ class RecordingShelf(Closing):
                         self._removed(str(path))
                         path.parent.rmdir()
                         return
-                    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))  # it is as old as it was
+                    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))  # keep its age
                 self._add(path)
 
     def _add(self, path: Path) -> None:
@@ -117,10 +114,10 @@ class RecordingShelf(Closing):
     def _remove(self, path: Path) -> None:
         with suppress(OSError), path.open("rb") as file:
             path.unlink()
-            if not self._needs_room:  # to free a large file takes the disk a while
+            if not self._needs_room:  # freeing a large file is slow
                 self._freeing.submit(os.close, os.dup(file.fileno()))
             self._removed(str(path))
-            path.parent.rmdir()  # of a run of which nothing is left
+            path.parent.rmdir()  # if the run's folder is empty
 
 
 def _make_writable(folder: Path) -> None:
@@ -128,7 +125,7 @@ def _make_writable(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
-        with suppress(OSError):  # the recorder makes it again: a run that fails leaves no empty folder
+        with suppress(OSError):  # recreated by the recorder; a failed run leaves no empty folder
             folder.rmdir()
     except OSError as error:
         raise WorkerError(

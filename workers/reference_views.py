@@ -20,23 +20,22 @@ from workers.base import WorkerError
 
 _PNG = ".png"
 _WANTED_NS = 10_000_000_000
-"""A wish is repeated while somebody waits; without that it is forgotten after so long."""
+"""A request is repeated while its sender waits; otherwise it expires after this time."""
 _MOST_WANTED = 64
 
 
 class ReferenceViews:
-    """The views of all streams, and who wants another one to be taken.
+    """The reference views of all streams, and pending requests to take new ones.
 
     Args:
         config: The whole configuration.
-        runtime: Makes keys of pictures.
-        kept_in: Folder of this run for views that have no name, and so no file of their own; None: no such
-            view is kept.
-        is_restarted: What is kept there counts.
-        report: Takes what people should know.
+        runtime: Computes keys of images.
+        kept_in: Folder of this run for unnamed views, which have no file of their own; None: not saved.
+        is_restarted: Whether views saved there apply.
+        report: Receives human-readable events.
 
     Raises:
-        WorkerError: A picture can't be read any more, or the network has no dense motion.
+        WorkerError: An image can't be read, or the network has no dense motion.
     """
 
     def __init__(
@@ -59,7 +58,7 @@ class ReferenceViews:
         }
 
     def home(self, stream_id: str) -> Home | None:
-        """What follows the views of a stream; None where nothing is watched, or it is not wanted."""
+        """The tracker of a stream's views; None if nothing is watched or tracking is off."""
         watch = self._watch
         if not self._is_wanted:
             return None
@@ -75,7 +74,7 @@ class ReferenceViews:
         return Home({})
 
     def want(self, wanted: TakeView) -> None:
-        """Notes that what a camera shows is to become its view; the same wish counts once."""
+        """Takes a request to make the current image of a camera its view; repeats count once."""
         if wanted in self._taken:
             return
         self._wanted.pop(wanted.stream_id, None)
@@ -84,15 +83,15 @@ class ReferenceViews:
             del self._wanted[next(iter(self._wanted))]
 
     def is_wanted(self, stream_id: str) -> bool:
-        """Whether the next picture of a stream is to become its view."""
+        """Whether the next image of a stream should become its view."""
         _, until_ns = self._wanted.get(stream_id, (None, 0))
         return now_ns() < until_ns
 
     def keep(self, stream_id: str, view: str, picture: Image) -> bool:
-        """Keeps the picture that becomes a view, as it is wanted: it counts after a restart, too.
+        """Saves the image that becomes a view, so that it applies after a restart, too.
 
         Returns:
-            False if it can't be written: the view must stay as it is.
+            False if it can't be written: the view must not change.
         """
         wanted, _ = self._wanted.pop(stream_id)
         self._taken.append(wanted)
@@ -101,9 +100,9 @@ class ReferenceViews:
             if file:
                 _write_picture(file, picture)
         except UserError as error:
-            self._report(f"{stream_id}: the view stays as it is: {error}")
+            self._report(f"{stream_id}: the view is unchanged: {error}")
             return False
-        self._report(f"{stream_id}: what the camera shows is its view {view} from now on")
+        self._report(f"{stream_id}: the current image is now its view {view}")
         return True
 
     def _file(self, stream_id: str, view: str) -> Path | None:
@@ -113,7 +112,7 @@ class ReferenceViews:
 
 
 def reference_view(picture: Image, runtime: Runtime) -> KeptView:
-    """What is kept of a picture that a stream should show.
+    """Computes a reference view from an image.
 
     Raises:
         WorkerError: The network has no dense motion.
@@ -128,19 +127,19 @@ def reference_view(picture: Image, runtime: Runtime) -> KeptView:
 def _open_view(name: str, path: str, runtime: Runtime) -> KeptView:
     picture = cv2.imread(path)
     if picture is None:
-        raise WorkerError(f"{name}: {path} can't be read as a picture")
+        raise WorkerError(f"{name}: {path} can't be read as an image")
     return reference_view(np.asarray(picture, np.uint8), runtime)
 
 
 def _write_picture(file: Path, picture: Image) -> None:
-    """Replaces a picture, whole or not at all, in the format that its name says.
+    """Replaces an image file atomically, in the format of its suffix.
 
     Raises:
-        UserError: It can't be written.
+        UserError: The file can't be written.
     """
     try:
         _, packed = cv2.imencode(file.suffix or _PNG, picture)
         write_whole(file, packed.tobytes(), sync=True)
     except (cv2.error, OSError) as error:
-        cause = error.strerror if isinstance(error, OSError) else "OpenCV can't write such files"
+        cause = error.strerror if isinstance(error, OSError) else "OpenCV can't write this format"
         raise UserError(f"{file} can't be written: {cause}") from None

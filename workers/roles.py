@@ -24,11 +24,11 @@ class RoleInfo:
 
     Attributes:
         worker_class: ``module:class``; imported only in the process that runs it.
-        stats: Where it publishes its statistics; monitors connect.
-        binds: Where it publishes what it makes; None if nothing.
-        connects: From where it receives.
+        stats: Endpoint of its statistics, to which monitors connect.
+        binds: Endpoint of its output; None if it has none.
+        connects: Endpoints from which it receives.
         stop_turn: Workers of turn 0 are asked to stop first; those of turn 1 once all frames
-            under way were shown.
+            in flight were shown.
     """
 
     worker_class: str
@@ -61,27 +61,27 @@ SYSTEM: Final[Mapping[Role, RoleInfo]] = {
         stop_turn=0,
     ),
 }
-"""In the order of starting: a receiver is there before its sender."""
+"""In start order: receivers before senders."""
 
 
 def load_class(role: Role) -> Any:
-    """The class of a role's worker; only now its module is imported."""
+    """Imports and returns the class of a role's worker."""
     module, _, name = SYSTEM[role].worker_class.partition(":")
     return getattr(importlib.import_module(module), name)
 
 
 def bound_endpoint(role: Role, endpoints: EndpointsConfig) -> str:
-    """Where a worker publishes what it makes."""
+    """The endpoint of a worker's output."""
     binds = SYSTEM[role].binds
     assert binds is not None, f"a {role} worker publishes statistics only"
     return str(getattr(endpoints, binds)[0])
 
 
 def connected_endpoints(role: Role, endpoints: EndpointsConfig) -> list[list[str]]:
-    """From where a worker receives, in the order of the table."""
+    """The endpoints from which a worker receives, in the order of the table."""
     return [list(getattr(endpoints, name)) for name in SYSTEM[role].connects]
 
 
 def stats_endpoints(role: Role, endpoints: EndpointsConfig) -> list[str]:
-    """Where workers of a role publish their statistics, this machine's own first."""
+    """The statistics endpoints of a role's workers, this machine's own first."""
     return list(getattr(endpoints, SYSTEM[role].stats))

@@ -20,10 +20,10 @@ _NOTED = "endpoints.json"
 
 
 def base_folder() -> Path:
-    """Where this user's runs keep their folders; nobody else can enter it.
+    """The private parent folder of this user's runs.
 
     Raises:
-        ConfigError: The folder belongs to somebody else.
+        ConfigError: The folder belongs to another user or is open to others.
     """
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     folder = (
@@ -39,23 +39,23 @@ def base_folder() -> Path:
 
 
 def run_folder() -> AbstractContextManager[Path]:
-    """A folder that lives as long as the run; those of runs that were killed are removed on the way.
+    """A folder that exists as long as the run; also removes the folders of killed runs.
 
     Raises:
-        ConfigError: It can't be kept private.
+        ConfigError: The folder can't be kept private.
     """
     return scratch_folder(_RUN, base_folder())
 
 
 def shared_folder() -> Path:
-    """Where workers that are started one by one, without a configuration of endpoints, meet."""
+    """The folder for workers that are started individually without configured endpoints."""
     folder = base_folder() / _SHARED
     folder.mkdir(mode=0o700, exist_ok=True)
     return folder
 
 
 def newest_live_folder() -> Path:
-    """The folder of the newest run that is alive; the shared one if there is none."""
+    """The folder of the newest live run; the shared folder if there is none."""
     return max(living_folders(_RUN, base_folder()), key=_made_at, default=None) or shared_folder()
 
 
@@ -69,19 +69,19 @@ def place_endpoints(config: Config, folder: Path) -> Config:
 
 
 def folder_of_run(endpoint: str) -> Path | None:
-    """The private folder of a run in which an endpoint is; None for an endpoint elsewhere."""
+    """The private run folder that contains an endpoint; None for other endpoints."""
     folder = Path(endpoint.removeprefix("ipc://")).parent
     is_private = folder.is_relative_to(base_folder()) and any(part.startswith(_RUN) for part in folder.parts)
     return folder if endpoint.startswith("ipc://") and is_private else None
 
 
 def note_endpoints(config: Config, folder: Path) -> None:
-    """Notes in the folder of a run where its workers are: a monitor does not know how many there are."""
+    """Writes the run's endpoints to its folder, as a monitor does not know the number of workers."""
     write_whole(folder / _NOTED, msgspec.json.encode(config.endpoints))
 
 
 def find_endpoints(config: Config, folder: Path) -> Config:
-    """As ``place_endpoints``, with the endpoints that the run has noted in place of those with ``{run}``."""
+    """Like ``place_endpoints``, but replaces endpoints with ``{run}`` by those noted by the run."""
     try:
         noted = msgspec.json.decode((folder / _NOTED).read_bytes(), type=dict[str, list[str]])
     except (FileNotFoundError, msgspec.DecodeError):
@@ -97,5 +97,5 @@ def find_endpoints(config: Config, folder: Path) -> Config:
 def _made_at(folder: Path) -> float:
     try:
         return folder.stat().st_mtime
-    except FileNotFoundError:  # it has just ended
+    except FileNotFoundError:  # just ended
         return 0.0

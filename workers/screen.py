@@ -19,7 +19,7 @@ _EVENTS_SHOWN = 8
 
 
 class Screen(Closing):
-    """Shows a pipeline: a live table where there is a terminal, otherwise a line a second."""
+    """Shows a pipeline as a live table in a terminal, otherwise as one line per second."""
 
     def __init__(self, console: Console, *, live: bool, refresh_fps: float) -> None:
         self._console = console
@@ -34,22 +34,22 @@ class Screen(Closing):
 
     @property
     def lost(self) -> bool:
-        """Whether nobody can see it any more."""
+        """Whether its output has been closed."""
         return isinstance(self._console, OutputConsole) and self._console.lost
 
     def print(self, line: str) -> None:
-        """Prints a line that stays, above the live table."""
+        """Prints a permanent line above the live table."""
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def event(self, text: str) -> None:
-        """Shows what happened: in the live table while there is one, a line otherwise."""
+        """Shows an event in the live table if there is one, otherwise as a line."""
         if self._live:
             self._events.add(text)
         else:
             self.print(text)
 
     def update(self, view: PipelineView) -> None:
-        """Shows the pipeline as it is now, if it is time for that."""
+        """Shows the current state of the pipeline if an update is due."""
         now = now_ns()
         if now < self._due_ns:
             return
@@ -61,7 +61,7 @@ class Screen(Closing):
             self.print(plain_line(view))
 
     def close(self) -> None:
-        """Removes the live table, so that its events and the summary can stand in its place."""
+        """Replaces the live table by its events, above the summary."""
         if self._live:
             self._live.stop()
             self._live = None

@@ -1,4 +1,4 @@
-"""The outlets of the sink: sends events, counts and reports the results."""
+"""The outlets of the sink: sends events, and counts and reports the results."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,13 +10,13 @@ from pipeline.events.open_sender import open_sender
 
 
 class Sending:
-    """Hands events to the outlets of the configuration; without any it does nothing.
+    """Passes events to the configured outlets, if any.
 
     Args:
         config: The whole configuration.
-        details: Of the worker's statistics: counts are kept there.
-        event: Takes what people should know.
-        note_loss: Takes what was not delivered, for the report.
+        details: Details of the worker's statistics, which hold the counts.
+        event: Receives human-readable events.
+        note_loss: Receives what was not delivered, for the report.
 
     Raises:
         UserError: An outlet or the outbox can't be used as configured.
@@ -38,24 +38,24 @@ class Sending:
         self.report()
 
     def add_stream(self, stream_id: str) -> None:
-        """Makes a stream known."""
+        """Announces a stream to the outlets."""
         if self._dispatch is not None:
             self._dispatch.add_stream(stream_id)
 
     def hand_over(self, event: Event) -> None:
-        """Takes an event; waits for nobody."""
+        """Queues an event; never blocks."""
         if self._dispatch is not None:
             self._dispatch.hand_over(event)
 
     def report(self) -> None:
-        """Passes on what the outlets report, and their counts."""
+        """Passes on reports and counts of the outlets."""
         if self._dispatch is not None:
             for text in self._dispatch.pop_reports():
                 self._event(text)
             self._details["outlets"] = dict(self._dispatch.counts())
 
     def close(self) -> None:
-        """Sends what can be sent soon; reports what is left."""
+        """Sends what can be sent quickly and reports the rest."""
         if self._dispatch is not None:
             self._dispatch.close()
             self.report()
@@ -64,7 +64,7 @@ class Sending:
 
 
 def check_outlets(config: Config) -> None:
-    """Looks whether every outlet could be opened, before anything starts.
+    """Checks before startup that every outlet can be opened.
 
     Raises:
         UserError: An address, a secret or a package is missing or wrong.

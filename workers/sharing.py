@@ -1,4 +1,4 @@
-"""Shares streams between inference workers; each computes the same assignment on its own."""
+"""Shares streams between inference workers; each computes the same assignment independently."""
 
 from collections.abc import Mapping
 
@@ -13,11 +13,11 @@ from workers.roles import SYSTEM, Endpoint
 
 _SHARED: Role = "inference"
 _BOUND: tuple[Endpoint, ...] = ("predictions", "inference_stats")
-"""What each of them binds, at an address of its own."""
+"""Endpoints that each inference worker binds at its own address."""
 
 
 def worker_names(role: Role, config: Config) -> list[str]:
-    """What the workers of a role are called on this machine: by their role, several with a number."""
+    """Names of the workers of a role on this machine: the role, with a number if there are several."""
     count = config.inference.workers if role == _SHARED else 1
     return [role] if count == 1 else [f"{role}-{number}" for number in range(1, count + 1)]
 
@@ -28,20 +28,20 @@ def role_of(name: str) -> Role:
 
 
 def expected(config: Config) -> Mapping[str, int]:
-    """How many workers of each role there are, on all machines."""
+    """Number of workers of each role, on all machines."""
     several = max(config.inference.workers, len(config.inference.shared_by))
     return {role: several if role == _SHARED else 1 for role in SYSTEM}
 
 
 def own_streams(config: Config) -> list[str] | None:
-    """The streams of the inference worker ``inference.name``; None for all, now and later."""
+    """The streams of the inference worker ``inference.name``; None for all current and future streams."""
     if config.inference.assigned:
-        return []  # until it is told
+        return []  # assigned later over HTTP
     return shares(config)[config.inference.name] if config.inference.shared_by else None
 
 
 def shares(config: Config) -> dict[str, list[str]]:
-    """The streams of each of several inference workers, by name; empty where there is only one."""
+    """The streams of each of several inference workers, by name; empty if there is only one."""
     inference = config.inference
     names = inference.shared_by or (worker_names(_SHARED, config) if inference.workers > 1 else [])
     placed = place({stream.id: 1.0 for stream in config.streams}, dict.fromkeys(names, 1.0)) if names else {}
@@ -49,16 +49,16 @@ def shares(config: Config) -> dict[str, list[str]]:
 
 
 def check_sharing(config: Config) -> None:
-    """Checks that the streams can be shared as configured, where inference is started.
+    """Checks before inference starts that the streams can be shared as configured.
 
     Raises:
-        ConfigError: They can't; one line that names the key.
+        ConfigError: They can't be shared; one line that names the key.
     """
     inference = config.inference
     if inference.assigned and inference.shared_by:
         raise ConfigError("inference.assigned and inference.shared_by: only one of them can be used")
     if inference.assigned and not config.control.listen:
-        raise ConfigError("inference.assigned needs control.listen, or nobody can give it a stream")
+        raise ConfigError("inference.assigned needs control.listen: streams are assigned over HTTP")
     if inference.shared_by:
         if inference.workers != 1:
             raise ConfigError("inference.workers and inference.shared_by: only one of them can be used")
@@ -66,11 +66,11 @@ def check_sharing(config: Config) -> None:
             raise ConfigError("inference.shared_by: two workers have the same name")
         if inference.name not in inference.shared_by:
             names = ", ".join(inference.shared_by)
-            raise ConfigError(f"inference.name: {inference.name!r} is none of inference.shared_by ({names})")
+            raise ConfigError(f"inference.name: {inference.name!r} is not in inference.shared_by ({names})")
         if not config.streams:
             raise ConfigError(
                 "inference.shared_by: give each inference worker the same [[streams]] as capture, "
-                "so that all find the same share"
+                "so that all compute the same assignment"
             )
     for name in _BOUND:
         places = getattr(config.endpoints, name)
@@ -82,20 +82,20 @@ def check_sharing(config: Config) -> None:
 
 
 def check_alone(config: Config) -> None:
-    """Checks that an inference worker which is started by itself is meant to be one.
+    """Checks that an inference worker started on its own is configured as a single worker.
 
     Raises:
-        ConfigError: It is to be several.
+        ConfigError: ``inference.workers`` is more than 1.
     """
     if config.inference.workers > 1:
         raise ConfigError(
-            "inference.workers: a worker that is started by itself is one; for several give each "
+            "inference.workers: this command starts a single worker; to run several, give each its own "
             "inference.name, and all the same inference.shared_by"
         )
 
 
 def with_endpoints(config: Config) -> Config:
-    """The configuration with an endpoint of its own for each inference worker of this machine."""
+    """The configuration with a separate endpoint for each inference worker of this machine."""
     count = config.inference.workers
     changed = {}
     for name in _BOUND:
@@ -106,7 +106,7 @@ def with_endpoints(config: Config) -> Config:
 
 
 def config_of(name: str, role: Role, config: Config) -> Config:
-    """What one worker of this machine is told: which of several it is, and its part of the machine."""
+    """The configuration of one worker of this machine: its name, endpoints and share of the CPU threads."""
     names = worker_names(role, config)
     if len(names) == 1:
         return config

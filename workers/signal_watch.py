@@ -6,37 +6,37 @@ from pipeline.scene.health_events import HealthEvents
 
 SILENT_NS = 5_000_000_000
 _TIMES_USUAL = 5
-"""A silence is a loss if it is so long, and so many times as long as the time between the last two frames."""
+"""A silence is a loss if it exceeds both limits: ``SILENT_NS`` and this many of the last frame intervals."""
 
 
 class SignalWatch:
-    """Follows the arrivals of one stream; a file, which waits for its readers, is never lost.
+    """Tracks the frame arrivals of one stream; a file, which waits for its readers, is never lost.
 
     Args:
-        stream_id: Its name.
+        stream_id: The stream's id.
     """
 
     def __init__(self, stream_id: str) -> None:
         self._stream_id, self._events = stream_id, HealthEvents(stream_id)
         self._capture_ns = self._arrived_ns = self._interval_ns = 0
         self._is_live = False
-        self._lost_ns: int | None = None  # since when a loss was told that no return has answered yet
+        self._lost_ns: int | None = None  # start of a reported loss without signal_back
 
     def lost_before(self, end: Event) -> None:
-        """Notes that a sink before this one told a loss, which ended with that sink.
+        """Notes that an earlier sink reported a loss, which ended with that sink.
 
         Args:
-            end: The end of that ``signal_lost``.
+            end: The end event of that ``signal_lost``.
         """
         self._lost_ns = unix_ns(end.time) - round((end.for_s or 0.0) * 1e9)
 
     def expect(self, since_ns: int) -> None:
-        """Frames of a live stream should have arrived since then; nothing is changed if some have."""
+        """Notes that frames of a live stream are due since ``since_ns``; ignored once frames have arrived."""
         if not self._arrived_ns:
             self._is_live, self._capture_ns, self._arrived_ns = True, since_ns, since_ns
 
     def arrived(self, policy: Policy, capture_ns: int, now_ns: int) -> list[Event]:
-        """A frame has arrived: after a loss that is the end of it, and ``signal_back``."""
+        """Takes the arrival of a frame; after a loss, returns its end and ``signal_back``."""
         was_lost = self._events.state is not None
         if self._is_live and not was_lost:
             self._interval_ns = now_ns - self._arrived_ns
@@ -44,7 +44,7 @@ class SignalWatch:
         return self._events.see_ok() + self._back(capture_ns)
 
     def look(self, now_ns: int) -> list[Event]:
-        """What there is to tell now; to be called several times a second."""
+        """Returns new events; call it several times per second."""
         silent_ns = now_ns - self._arrived_ns
         if not self._is_live or silent_ns < max(SILENT_NS, _TIMES_USUAL * self._interval_ns):
             return []
@@ -55,7 +55,7 @@ class SignalWatch:
         return events
 
     def end(self, why: str) -> list[Event]:
-        """The stream has ended, or nobody listens any more."""
+        """Ends a loss at the end of the stream or of the sink."""
         self._is_live, self._lost_ns = False, None
         return self._events.end(why)
 

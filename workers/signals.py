@@ -1,4 +1,4 @@
-"""Signal handling in the foreground: the first signal stops in order, the second at once."""
+"""Signal handling in the foreground: the first signal stops gracefully, the second immediately."""
 
 import os
 import signal
@@ -12,9 +12,9 @@ from workers import exit_codes
 
 @contextmanager
 def handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """Inside, Ctrl-C, ``kill`` and a terminal that is closed call ``handler``."""
+    """Within the context, Ctrl-C, ``kill`` and closing the terminal call ``handler``."""
     numbers = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # `nohup` wants it ignored
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # set by `nohup`
         numbers.append(signal.SIGHUP)
     before = {number: signal.signal(number, handler) for number in numbers}
     try:
@@ -26,7 +26,7 @@ def handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[Non
 
 @contextmanager
 def stop_on_signals(stop: threading.Event) -> Iterator[None]:
-    """Inside, the first signal sets ``stop``; the second ends the process at once."""
+    """Within the context, the first signal sets ``stop``; the second exits immediately."""
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         if stop.is_set():

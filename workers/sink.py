@@ -52,14 +52,14 @@ _FINISH_ALONE_NS = 2_000_000_000
 
 
 class SinkWorker(Worker):
-    """Shows every frame once, in order, with its own prediction if that came in time."""
+    """Shows every frame once, in order, with its own prediction if that arrived in time."""
 
     role: ClassVar[Listener] = "sink"
     _web: "WebView | None" = None
     _others: OtherWorkers | None = None
 
     def verbs(self) -> list[Verb]:
-        """``GET /streams``: the generation of each stream, below which answers are refused."""
+        """``GET /streams``: the generation of each stream; older predictions are refused."""
         return [Verb("GET", "/streams", self._list)]
 
     def _list(self, _: Asked) -> Done:
@@ -80,7 +80,7 @@ class SinkWorker(Worker):
         folder = Path(config.run.output_dir) if sink.record and config.run.output_dir else None
         self._recordings = self._open_recordings(folder) if folder else None
         self._outputs = DataOutputs(self)
-        self._evidence = EvidenceTaking(self)  # closed after the store and the outlets: it may take longest
+        self._evidence = EvidenceTaking(self)  # closed last: it may take longest
         self._sending = Sending(config, self.stats.details, self.event, self.note_loss)
         self.resources.callback(self._sending.close)
         self._keeping, self._workers = Keeping(self), WorkerWatch(now_ns())
@@ -94,7 +94,7 @@ class SinkWorker(Worker):
             elif self.restarts and event.kind == "worker_down":
                 self._workers.down_before(event)
         if sink.web:
-            from pipeline.view.web.put_zones import read_token  # slow: the web server's packages come with it
+            from pipeline.view.web.put_zones import read_token  # slow import: loads the web server
             from pipeline.view.web.server import WebView
 
             self._web = WebView(
@@ -114,7 +114,7 @@ class SinkWorker(Worker):
             self._web.start()
             self.stats.details["web"] = {"url": self._web.url}
             self.event(f"web page: {self._web.url}")
-        # one that takes over knows nothing of cameras that were silent before
+        # a restarted sink does not know which cameras were already silent
         self._expected = dict.fromkeys(live_streams(config), now_ns()) if self.restarts else {}
         self._window: Window | None = None
         if sink.window:
@@ -131,10 +131,10 @@ class SinkWorker(Worker):
         return {"frames": self._frames, "predictions": self._answers}
 
     def tick(self, timeout_s: float) -> bool:
-        """Takes in what has arrived and shows the frames whose waiting is over.
+        """Receives messages and shows the frames that are ready.
 
         Returns:
-            False when its window was closed, or nobody reads standard output any more.
+            False when its window or reserved standard output was closed.
         """
         self._replacing.take(partial(self._replace_watch, why=RULES_CHANGED))
         self._turn(timeout_s)
@@ -146,9 +146,9 @@ class SinkWorker(Worker):
         return not (window_closed or self._outputs.has_lost_its_reader)
 
     def finish(self, deadline_ns: int) -> None:
-        """Shows what still comes until the streams end; frames that are left at the deadline are counted."""
+        """Shows remaining frames until the streams end; frames left at the deadline are counted."""
         self._replacing.asking.refuse("the sink is stopping")
-        if self.alone:  # nobody stops the cameras for it
+        if self.alone:  # the cameras keep running
             deadline_ns = min(deadline_ns, now_ns() + _FINISH_ALONE_NS)
         quiet_since_ns = now_ns()
         while now_ns() < min(deadline_ns, quiet_since_ns + _QUIET_NS):
@@ -162,7 +162,7 @@ class SinkWorker(Worker):
             stream.discard()
 
     def publish_stats(self) -> None:
-        """Sends the statistics to all listeners; tells and hands on what it knows of other workers."""
+        """Sends the statistics; reports the state of other workers as events and on the page."""
         super().publish_stats()
         if self._web:
             self._web.take_stats(self.stats, self.links())
@@ -171,7 +171,7 @@ class SinkWorker(Worker):
         self._others.poll()
         if self._web:
             self._web.take_workers(self._others.troubles, self._others.sources)
-        if self.stats.state == "ready":  # at the end others stop too
+        if self.stats.state == "ready":  # at shutdown the others stop, too
             streams = [name for name, stream in self._streams.items() if stream.stats.state != "ended"]
             self._tell_of_workers(
                 self._workers.look(now_ns(), self._others.outages, self._others.up, streams)
@@ -185,13 +185,13 @@ class SinkWorker(Worker):
         return {stream_id: stream.arrived_ns for stream_id, stream in self._streams.items()}
 
     def _listen_no_more(self) -> None:
-        self._others = None  # the last statistics go out when everything is closed
+        self._others = None  # already closed when the last statistics are sent
 
     # -- before the first frame --------------------------------------------------------------------
 
     @staticmethod
     def _give_way(nice: int) -> None:
-        """Lets capture and inference have the cores first; a process that is nicer already stays so."""
+        """Lowers the priority below capture and inference; never raises it."""
         with suppress(OSError):
             os.nice(max(0, nice - os.nice(0)))
 
@@ -234,12 +234,12 @@ class SinkWorker(Worker):
     # -- frames and predictions in -----------------------------------------------------------------
 
     def _turn(self, timeout_s: float) -> bool:
-        """One turn; whether any frame has arrived or still waits."""
+        """Runs one turn; returns whether a frame has arrived or is waiting."""
         if any(map(len, self._streams.values())):
             timeout_s = min(timeout_s, max(self.config.sink.sync_timeout_ms / 1e3 / 8, 0.001))
         room = min((stream.room for stream in self._streams.values() if stream.room is not None), default=1)
         wait_any(timeout_s, (*self._frames.lanes(room > 0), *self._answers.lanes()))
-        # Predictions first: a frame is never older than the prediction that is made of it.
+        # Predictions first: a frame arrives no later than the prediction made from it.
         for answer in self._answers.poll(0.0):
             self._take_answer(answer)
         arrived = self._frames.poll(0.0, max_every=room)
@@ -250,7 +250,7 @@ class SinkWorker(Worker):
 
     def _take_answer(self, answer: ReceivedPrediction | BadPicture | EndOfStream) -> None:
         about = answer.prediction if isinstance(answer, ReceivedPrediction) else answer
-        if isinstance(answer, ReceivedPrediction):  # zones go along before anything is judged by them
+        if isinstance(answer, ReceivedPrediction):  # move zones before rules use them
             self._taking.see(answer.prediction, [*self._streams, *(one.id for one in self.config.streams)])
         self._stream(about.stream_id).take_prediction(answer)
         if isinstance(answer, ReceivedPrediction):
@@ -285,7 +285,7 @@ class SinkWorker(Worker):
         except WireError as error:
             self._frames.rejects.add(received.header.stream_id, error)
 
-    # -- pictures out ------------------------------------------------------------------------------
+    # -- frames out --------------------------------------------------------------------------------
 
     def _show_ready(self) -> None:
         for stream_id, since_ns in list(self._expected.items()):

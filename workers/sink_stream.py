@@ -1,4 +1,4 @@
-"""One stream in the sink: frames that wait for predictions, and state of the overlay."""
+"""One stream in the sink: frames waiting for predictions, and the state of the overlay."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
@@ -34,18 +34,18 @@ class SinkStream:
     """Joins, judges and draws the frames of one stream.
 
     Args:
-        stream_id: Its name.
+        stream_id: The stream's id.
         config: The whole configuration.
-        age_limit: Judges the frames of all streams.
-        worker: Where it counts.
-        recording: Where its pictures are recorded; None if they are not.
-        tell: Takes what has happened in front of the camera.
-        log: Takes its motion log, part by part.
-        crossed: Where the crossings of all streams are counted.
+        age_limit: Checks the age of the frames of all streams.
+        worker: Statistics in which frames are counted.
+        recording: Records its images; None if it is not recorded.
+        tell: Receives events.
+        log: Receives parts of its motion log.
+        crossed: Counts the line crossings of all streams.
 
     Attributes:
-        judged_ns: Unix time at which the picture was captured that was judged last.
-        arrived_ns: Unix time at which something of it came last, by the role that sent it.
+        judged_ns: Capture time (Unix) of the frame that was last evaluated.
+        arrived_ns: Unix time of the last message of this stream, by the role that sent it.
     """
 
     def __init__(
@@ -80,29 +80,29 @@ class SinkStream:
         self._is_live = False
 
     def __len__(self) -> int:
-        """Frames that wait for their predictions."""
+        """Number of frames waiting for predictions."""
         return len(self._joiner)
 
     @property
     def stats(self) -> StreamStats:
-        """What is counted here."""
+        """The statistics of this stream."""
         return self._worker.stream(self.id)
 
     @property
     def room(self) -> int | None:
-        """Frames that can be taken before one would have to go; None where that does not matter."""
+        """Frames that fit before one would be dropped; None if dropping is allowed."""
         return self._joiner.room if self._waits_for_room else None
 
     @property
     def finished(self) -> bool:
-        """Whether the stream has ended and everything of it was shown."""
+        """Whether the stream has ended and all its frames were shown."""
         return self._ended and not len(self._joiner)
 
     def take_frame(self, received: ReceivedFrame) -> None:
-        """Takes a frame that has arrived.
+        """Takes a received frame.
 
         Raises:
-            WireError: Its pixels can't be decoded; it is counted.
+            WireError: The image can't be decoded; the frame is counted.
         """
         header, stats = received.header, self.stats
         self._count_gap(header.id, header.skipped, header.source_size)
@@ -122,27 +122,27 @@ class SinkStream:
             raise
         if self._joiner.add_frame(frame) is not None:
             stats.drop("sink.overflow")
-        # A small copy stays: later predictions will refer to this frame.
+        # Keep a small copy: later predictions refer to this frame.
         self._thumbnails[frame.id] = make_thumbnail(frame.image)
         while len(self._thumbnails) > _THUMBNAILS:
             self._thumbnails.popitem(last=False)
 
     def expect(self, since_ns: int) -> None:
-        """Notes that frames of a camera should have arrived since then."""
+        """Notes that frames of a live stream have been due since ``since_ns``."""
         self._signal.expect(since_ns)
 
     def lost_before(self, end: Event) -> None:
-        """Notes that a sink before this one told that no frames arrive, and the end of that."""
+        """Notes that an earlier sink reported a lost signal, with the end of that event."""
         self._signal.lost_before(end)
 
     def take_end(self, end: EndOfStream) -> None:
-        """Notes that no more frames will come."""
+        """Notes that no more frames will arrive."""
         self._count_gap(end.id, end.skipped, None)
         self._ended = True
         self.tell_all(self._signal.end("the stream has ended"))
 
     def take_prediction(self, answer: ReceivedPrediction | BadPicture | EndOfStream) -> None:
-        """Takes a prediction, why there is none for a frame, or the end of them."""
+        """Takes a prediction, the reason why a frame has none, or the end of predictions."""
         self.arrived_ns["inference"] = now_ns()
         if isinstance(answer, EndOfStream):
             self._joiner.end_predictions(answer.session, answer.epoch)
@@ -163,7 +163,7 @@ class SinkStream:
             self._judge_age(answer)
 
     def pop_ready(self) -> Iterator[Joined[ReceivedPrediction]]:
-        """The frames whose waiting is over, oldest first; tells also what no longer comes."""
+        """Frames that are ready to show, oldest first; also reports lost signals and late predictions."""
         if lost := self._signal.look(now_ns()):
             self.tell_all([*self._finder.end("no frames are arriving"), *lost])
         self.tell_all(self._latency.look(now_ns()))
@@ -175,28 +175,28 @@ class SinkStream:
                 yield joined
 
     def replace_watch(self, watch: Watch, why: str) -> None:
-        """Follows other zones, lines and rules from now on; what is the same goes on."""
+        """Applies other zones, lines and rules; unchanged ones keep their state."""
         self.tell_all(self._finder.replace_watch(watch, why))
 
     def discard(self) -> None:
-        """Counts the frames that still wait as dropped, and ends what has begun."""
+        """Counts waiting frames as dropped and ends open events."""
         self.stats.drop("sink.stopped", len(self._joiner))
         for part in (self._finder, self._signal, self._latency):
             self.tell_all(part.end("the sink was stopped"))
 
     def tell_all(self, events: Iterable[Event]) -> None:
-        """Counts and tells events of this stream."""
+        """Counts and reports events of this stream."""
         for event in events:
             add_counts(self.stats.events, {event.kind: int(event.phase != "end")})
             self._tell(event)
 
     def trouble(self, frame: Frame) -> str | None:
-        """What is wrong with a frame's picture, in words; None if nothing is known to be."""
+        """What is wrong with a frame's image, in words; None if nothing is known to be wrong."""
         bad = self._bad.get(frame.id)
         return health_in_words(bad.state, bad.for_s) if bad else None
 
     def shown(self, joined: Joined[ReceivedPrediction], latency_ms: float) -> Shown:
-        """What to show of a frame; those without a prediction of their own keep the last one in view."""
+        """What to draw on a frame; without its own prediction it shows the last one."""
         frame, answer = joined.frame, joined.prediction
         prediction = answer.prediction if answer else None
         if prediction:
@@ -216,15 +216,15 @@ class SinkStream:
         )
 
     def draw(self, joined: Joined[ReceivedPrediction], shown: Shown) -> Image:
-        """The picture to show."""
+        """Draws the overlay."""
         return draw_overlay(shown, joined.frame.image, self.past_images(shown))
 
     def past_images(self, shown: Shown) -> list[Image | None]:
-        """Small pictures of the frames that were looked at, oldest first; None for those that are gone."""
+        """Thumbnails of the past frames that the prediction used, oldest first; None if no longer stored."""
         return [self._thumbnails.get(past) for past in shown.past]
 
     def record(self, picture: Image, frame: Frame) -> None:
-        """Records a picture, if the stream is recorded."""
+        """Records an image if the stream is recorded."""
         if self.recording:
             self.recording.write(picture, frame.time_ns, frame.capture_ns)
 
@@ -235,7 +235,7 @@ class SinkStream:
             self.tell_all(self._latency.see(age_ns / 1e6, at_ns))
 
     def _log_grid(self, answer: ReceivedPrediction) -> None:
-        """Logs the motion of the whole picture once in a while, where it was sent along."""
+        """Logs the motion of the whole image periodically if the prediction includes it."""
         prediction, maps = answer.prediction, answer.motion_maps
         if self._log is None or maps is None or prediction.depth < len(maps.flow):
             return

@@ -1,4 +1,4 @@
-"""Checks configured files and folders before anything starts."""
+"""Checks configured files and folders before startup."""
 
 from pipeline.base.config import Config
 from pipeline.video.open import open_source
@@ -7,7 +7,7 @@ from workers.base import WorkerError
 
 
 def live_streams(config: Config) -> list[str]:
-    """The configured streams that are cameras, whose frames do not wait for anybody."""
+    """The configured streams that are cameras, whose frames are not held back."""
     options = SourceOptions.from_config(config.capture)
     return [
         stream.id
@@ -17,10 +17,10 @@ def live_streams(config: Config) -> list[str]:
 
 
 def check_sources(config: Config) -> None:
-    """Opens and closes each file and folder; cameras and addresses are left to the capture worker.
+    """Opens and closes each file and folder; cameras and URLs are left to the capture worker.
 
     Raises:
-        WorkerError: One can't be opened, or its text is a URL that can't be understood.
+        WorkerError: A source can't be opened, or is not a valid URL.
     """
     options = SourceOptions.from_config(config.capture)
     for stream in config.streams:
@@ -31,10 +31,10 @@ def check_sources(config: Config) -> None:
 
 
 def check_source(text: str, options: SourceOptions) -> Source:
-    """A source, not opened; a file or folder was opened and closed, all else may yet fail.
+    """Creates a source; a file or folder is opened and closed once, other sources are not tested.
 
     Raises:
-        SourceError: It can't be opened, or its text is a URL that can't be understood.
+        SourceError: The source can't be opened, or is not a valid URL.
     """
     source = open_source(text, options)
     if not source.live and text != "demo" and "://" not in text:

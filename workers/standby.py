@@ -10,17 +10,17 @@ from pipeline.wire.messages import EndOfStream
 
 
 class Standby:
-    """Holds the frames of one stream until it is known which of them the former owner has dealt with.
+    """Holds the frames of one stream until it is known which of them the former owner has handled.
 
     Args:
-        generation: That the stream will have here.
-        capacity: Frames that are held: of a live stream the newest, of another one the others wait.
-        until_ns: When it is given up: meanwhile it may hold up streams that lose nothing.
+        generation: The stream's generation here.
+        capacity: Frames held: the newest of a live stream; of a file, further frames wait.
+        until_ns: Unix time at which standby ends, as it may block every-frame streams.
 
     Attributes:
         generation: See above.
         until_ns: See above.
-        end: Of the stream, if that has come.
+        end: The end of the stream, if it has arrived.
     """
 
     def __init__(self, generation: int, capacity: int, until_ns: int) -> None:
@@ -32,18 +32,18 @@ class Standby:
 
     @property
     def has_begun(self) -> bool:
-        """Whether anything of the stream has arrived: publishers know that it is taken here."""
+        """Whether a message of the stream has arrived, so that the subscription is active."""
         return bool(self._frames) or self.end is not None
 
     @property
     def room(self) -> int | None:
-        """Frames that can be taken before one would have to go; None where that does not matter."""
+        """Frames that fit before one would be dropped; None if dropping is allowed."""
         if not self._frames or self._frames[-1].header.policy != "every":
             return None
         return self._capacity - len(self._frames)
 
     def take(self, received: ReceivedFrame | EndOfStream) -> None:
-        """Takes what has arrived."""
+        """Takes a received frame or the end of the stream."""
         if isinstance(received, EndOfStream):
             self.end = received
             return
@@ -53,21 +53,21 @@ class Standby:
             self._gone.append(self._frames.popleft().header.id)
 
     def after(self, last: FrameId | None) -> tuple[list[ReceivedFrame], int]:
-        """The frames that come after one, oldest first, and how many of those had to go."""
+        """The frames after ``last``, oldest first, and how many of those were dropped."""
         frames = [received for received in self._frames if not received.header.id.is_up_to(last)]
         return frames, sum(not frame.is_up_to(last) for frame in self._gone)
 
 
 def count_lost(stats: StreamStats, gap: Gap, gone: int | None) -> str:
-    """Counts the frames that are missing before one that is here.
+    """Counts the frames that are missing before a received one.
 
     Args:
-        stats: Where they count.
-        gap: What is missing.
-        gone: If the frame before was the last one of the former owner: frames that had to go on standby.
+        stats: Statistics in which they are counted.
+        gap: The missing frames.
+        gone: Frames dropped on standby, if the gap begins after the former owner's last frame; else None.
 
     Returns:
-        A line for people about frames that the former owner had and left, without the name of the stream;
+        A message about frames that the former owner received but did not predict, without the stream's name;
         empty if there are none.
     """
     if gone is None or gap.reset == "restart":
@@ -77,4 +77,4 @@ def count_lost(stats: StreamStats, gap: Gap, gone: int | None) -> str:
     left = gap.lost - gone
     stats.skip("inference.overflow", gone)
     stats.skip("inference.stopped", left)
-    return f"{left} frames that waited at its former worker are not predicted" if left else ""
+    return f"{left} frames left at its former worker are not predicted" if left else ""

@@ -20,30 +20,30 @@ from workers.signals import handled_by
 
 _POLL_S = 0.05
 _KILL_AFTER_S = 3.0
-"""Beyond the time for finishing the frames under way: a worker that is still there then hangs."""
+"""Added to the time for finishing frames in flight; a worker still running after that has hung."""
 _QUIET_S = 2.0
-"""Without progress for so long, the sink has shown everything that still came."""
+"""After this long without progress the sink has shown all frames that will still arrive."""
 
 
 class StartError(UserError):
-    """The pipeline did not come up because of something that the user has to change; one line."""
+    """The pipeline did not start because of bad input; one line."""
 
 
 class PipelineError(Exception):
-    """The pipeline did not come up because a worker failed; one line."""
+    """The pipeline did not start because a worker failed; one line."""
 
 
 class Supervisor:
-    """Starts all workers and keeps them running until the streams end or somebody stops it.
+    """Starts all workers and keeps them running until the streams end or the run is stopped.
 
     Args:
-        config: With endpoints already placed in the run's folder.
-        screen: Where events and statistics are shown; the run is stopped when nobody sees it any more.
+        config: The configuration, with endpoints already placed in the run's folder.
+        screen: Shows events and statistics; the run stops when the screen is lost.
         title: Shown above the statistics.
         stdout: Standard output, if it is reserved for an output of the sink.
 
     Attributes:
-        given_up: Why the run was ended early: a worker died too often; None if none did.
+        given_up: The error if the run ended early because a worker died too often; otherwise None.
     """
 
     def __init__(self, config: Config, screen: Screen, title: str, stdout: Connection | None = None) -> None:
@@ -62,14 +62,14 @@ class Supervisor:
         ]
 
     def run(self) -> dict[str, Any]:
-        """Runs the pipeline to its end, which is in order also where it is given up.
+        """Runs the pipeline to its end, with a graceful shutdown even if a worker died too often.
 
         Returns:
             The report.
 
         Raises:
-            StartError: The user has to change something.
-            PipelineError: A worker failed at the start for another reason.
+            StartError: The input is not valid.
+            PipelineError: A worker failed at startup for another reason.
         """
         with handled_by(self._on_signal):
             try:
@@ -94,13 +94,13 @@ class Supervisor:
 
     @property
     def _stopping(self) -> bool:
-        """Whether somebody wants the run to end."""
+        """Whether the run has been asked to stop."""
         return self._signals > 0 or self._screen.lost
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._signals += 1
         if self._signals == 1:
-            self._events.append("stopping: frames under way are finished; Ctrl-C again leaves at once")
+            self._events.append("stopping: finishing frames in flight; press Ctrl-C again to quit now")
         else:
             for child in self._children:
                 child.kill()
@@ -110,7 +110,7 @@ class Supervisor:
         self._output.append(line)
 
     def _of(self, role: Role) -> Child:
-        """The worker of a role that there is one of."""
+        """The worker of a role that has only one."""
         return next(child for child in self._children if child.role == role)
 
     def _start(self, child: Child) -> None:
@@ -118,7 +118,7 @@ class Supervisor:
             "restarts": child.restarts,
             "former": self._collector.former(child.name),
         }
-        if child.role == "capture":  # it goes on counting epochs where a dead one was
+        if child.role == "capture":  # continues the epoch count of the dead process
             streams = self._collector.report(self._restarts)["streams"]
             options["first_epochs"] = {stream_id: stream["epochs"] for stream_id, stream in streams.items()}
         if child.role == "sink":
@@ -126,7 +126,7 @@ class Supervisor:
         child.start(config_of(child.name, child.role, self._config), options)
 
     def _refresh(self, timeout_s: float) -> None:
-        """Takes in statistics and output, and shows them."""
+        """Receives statistics and output and shows them."""
         events = self._collector.poll(timeout_s)
         output, self._output = self._output, []
         for line in output:
@@ -145,14 +145,14 @@ class Supervisor:
             if self._stopping:
                 return
             for child in self._children:
-                alive = child.alive  # asked first: what it reported before it died must not be missed
+                alive = child.alive  # read before poll: a report sent just before death must not be missed
                 report = child.poll()
                 if report and report.kind == "user_error":
                     raise StartError(report.text)
                 if report and report.kind == "failed":
-                    raise PipelineError(f"{child.name} failed at the start: {report.text}")
+                    raise PipelineError(f"{child.name} failed at startup: {report.text}")
                 if not alive and not child.ready and report is None:
-                    raise PipelineError(f"{child.name} died at the start (exit code {child.exit_code})")
+                    raise PipelineError(f"{child.name} died at startup (exit code {child.exit_code})")
             if time.monotonic() > deadline_s:
                 late = ", ".join(child.name for child in self._children if not child.ready)
                 raise PipelineError(
@@ -162,7 +162,7 @@ class Supervisor:
         self._screen.event(f"all workers are ready (pids: {pids})")
 
     def _watch(self) -> None:
-        """Watches and restarts until capture has ended, the time is up, or the run is stopped or given up."""
+        """Restarts dead workers until capture ends, the time is up, or the run is stopped or given up."""
         limit_s = self._config.run.seconds
         until_s = time.monotonic() + limit_s if limit_s else None
         while not self._stopping and (until_s is None or time.monotonic() < until_s):
@@ -179,7 +179,7 @@ class Supervisor:
                 return
 
     def _tell_sink(self) -> None:
-        """Tells the present sink which workers are down, whenever that has changed."""
+        """Sends the current sink the list of workers that are down whenever it changes."""
         sink = self._of("sink")
         down = [child.down for child in self._children if child.down and child is not sink]
         if (sink.pid, down) != self._told:
@@ -191,13 +191,13 @@ class Supervisor:
         return self._of("capture").exit_code == exit_codes.OK
 
     def _sink_is_closing(self) -> bool:
-        """Whether the sink ends by itself: its window was closed, or nobody reads its predictions."""
+        """Whether the sink is ending by itself: its window or its standard output was closed."""
         sink = self._collector.newest("sink")
         same = sink is not None and sink.pid == self._of("sink").pid
         return bool(same and sink and sink.state in ("stopping", "stopped"))
 
     def _revive(self, child: Child) -> None:
-        """Starts a dead worker again, after a wait that grows with failures in a row."""
+        """Restarts a dead worker with a back-off that grows with consecutive failures."""
         if child.restart_at_s is not None:
             if time.monotonic() >= child.restart_at_s:
                 child.restarts += 1
@@ -205,7 +205,7 @@ class Supervisor:
             return
         if child.alive:
             if self._hangs(child):
-                self._screen.event(f"{child.name} hangs: killed")
+                self._screen.event(f"{child.name} hung and was killed")
                 child.kill()
             return
         if child.role == "capture" and self._capture_has_ended:
@@ -214,17 +214,17 @@ class Supervisor:
         wait_s = child.wait_after_death(run)
         cause = child.cause_of_death
         if child.failures_in_a_row == run.give_up_after:
-            self.given_up = f"{child.name} {cause}, {run.give_up_after} times in a row: given up"
+            self.given_up = f"{child.name} {cause} {run.give_up_after} times in a row: giving up"
             return
         child.restart_at_s = time.monotonic() + wait_s
         since_ns = child.down.since_ns if child.down else now_ns()
         of_child = config_of(child.name, child.role, self._config)
         streams = own_streams(of_child) if child.role == "inference" else None
         child.down = DownWorker(child.name, child.role, since_ns, now_ns() + int(wait_s * 1e9), streams)
-        self._screen.event(f"{child.name} {cause}: starting it again in {wait_s:g} s")
+        self._screen.event(f"{child.name} {cause}: restarting in {wait_s:g} s")
 
     def _hangs(self, child: Child) -> bool:
-        """Whether a living worker has not become ready in time, or has fallen silent."""
+        """Whether a live worker did not become ready in time, or no longer sends statistics."""
         if not child.ready:
             return child.age_s > self._config.run.ready_timeout_s
         limit_s = self._config.run.hung_after_s
@@ -235,23 +235,23 @@ class Supervisor:
     # -- the end -----------------------------------------------------------------------------------
 
     def _shut_down(self) -> None:
-        """Stops capture, lets the others show what is under way, stops them; then kills who is left.
+        """Stops capture, lets the others finish frames in flight, stops them, then kills what is left.
 
-        All of it shares one deadline, so that a worker that hangs does not hold up the end three times.
+        All steps share one deadline, so that a hung worker does not delay the shutdown three times.
         """
         ended = self._capture_has_ended
         deadline_s = time.monotonic() + self._config.run.drain_timeout_s
         for child in self._children:
             child.resume()
         self._stop(turn=0, deadline_s=deadline_s)
-        # As long as there is progress nothing of a stream that has ended by itself is given up.
+        # While there is progress, no frame of a stream that ended by itself is dropped.
         self._drain(None if ended else deadline_s)
         left_s = self._config.run.drain_timeout_s if ended else _QUIET_S
         self._stop(turn=1, deadline_s=max(deadline_s, time.monotonic() + left_s))
 
     def _drain(self, deadline_s: float | None) -> None:
-        """Waits until the sink has shown what is under way, as long as it makes progress."""
-        # Only a capture worker that ended in order has sent the others the end of its streams.
+        """Waits while the sink makes progress, until it has shown all frames in flight."""
+        # Only a capture worker that ended normally has sent the end of its streams.
         longest_s = self._config.run.drain_timeout_s
         patience_s = longest_s if self._capture_has_ended else min(_QUIET_S, longest_s)
         rendered, progress_s = -1, time.monotonic()
@@ -269,7 +269,7 @@ class Supervisor:
                 rendered, progress_s = now_rendered, time.monotonic()
 
     def _stop(self, turn: int, deadline_s: float) -> None:
-        """Asks all workers of a turn first, then waits for them, then kills them."""
+        """Asks all workers of a turn to stop, waits for them, then kills those that are left."""
         children = [child for child in self._children if SYSTEM[child.role].stop_turn == turn]
         for child in children:
             child.ask_to_stop()
@@ -277,5 +277,5 @@ class Supervisor:
             self._refresh(_POLL_S)
         for child in children:
             if child.alive:
-                self._screen.event(f"{child.name} did not stop: killed")
+                self._screen.event(f"{child.name} did not stop and was killed")
                 child.kill()

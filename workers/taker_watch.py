@@ -11,12 +11,12 @@ _EVERY_NS = 500_000_000
 
 
 class TakerWatch:
-    """Sees by who has subscribed to what: workers that share streams find theirs in their own configuration.
+    """Checks subscriptions, as workers that share streams take theirs from their own configurations.
 
     Args:
-        publisher: Of the frames.
-        worker: Where it notes which streams are left out.
-        event: Takes a line for people.
+        publisher: The publisher of frames.
+        worker: Statistics in which streams without a taker are marked.
+        event: Receives human-readable events.
     """
 
     def __init__(self, publisher: Publisher, worker: WorkerStats, event: Callable[[str], None]) -> None:
@@ -25,15 +25,15 @@ class TakerWatch:
         self._due_ns = 0
 
     def look(self, stream_ids: Iterable[str]) -> None:
-        """Looks twice a second, however often it is called.
+        """Checks at most twice a second, however often it is called.
 
         Args:
-            stream_ids: Those that have not ended.
+            stream_ids: Streams that have not ended.
         """
         if (time_ns := now_ns()) < self._due_ns:
             return
         self._due_ns = time_ns + _EVERY_NS
-        self._publisher.listeners()  # takes in who has come and gone
+        self._publisher.listeners()  # updates the subscriptions
         left_out = set(filter(self._publisher.audience.is_left_out, stream_ids))
         self._since_ns = {name: self._since_ns.get(name, time_ns) for name in sorted(left_out)}
         told = {name for name, since_ns in self._since_ns.items() if time_ns - since_ns >= _PATIENCE_NS}

@@ -11,7 +11,7 @@ from pipeline.wire.arrivals import ReceivedFrame
 
 @dataclass(frozen=True, slots=True)
 class PastKey:
-    """What is kept of a remembered frame beside its keys and values."""
+    """Identity and label of a cached frame."""
 
     id: FrameId
     truth: str | None
@@ -19,13 +19,13 @@ class PastKey:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A frame whose turn it is.
+    """A frame to predict.
 
     Attributes:
         frame: The frame.
-        slots: The remembered frames that it looks at, oldest first; None where there is none.
-        reset: Why the cache was emptied just before it; None if it goes on.
-        known: The memory of a picture that was the same; None for a new picture.
+        slots: The cached frames that it uses, oldest first; None for empty slots.
+        reset: Why the cache was emptied just before it; None if it was not.
+        known: The cache entry of an identical image; None for a new image.
     """
 
     frame: Frame
@@ -35,7 +35,7 @@ class Turn:
 
     @property
     def entries(self) -> list[Any]:
-        """What the runtime remembers of the slots."""
+        """The cache entries of the slots."""
         return [slot.entry if slot else None for slot in self.slots]
 
     @property
@@ -45,14 +45,14 @@ class Turn:
 
     @property
     def scored(self) -> bool:
-        """Whether the true label is known: across a cut between two motions there is none."""
+        """Whether the true label is known; across a cut between two motions it is not."""
         truth = self.frame.truth
         return truth is not None and all(slot and slot.key.truth == truth for slot in self.slots)
 
 
 @dataclass(frozen=True, slots=True)
 class LastAnswer:
-    """The result for a known picture, and all that it came from."""
+    """The result for a known image, and its inputs."""
 
     known: Memory
     entries: list[Any]
@@ -61,7 +61,7 @@ class LastAnswer:
 
 @dataclass(frozen=True, slots=True)
 class WaitingFrame:
-    """A frame that waits for its step, and why it can't go on from the frames before it."""
+    """A frame waiting for its step, and why it can't use the frames before it, if so."""
 
     received: ReceivedFrame
     reset: str | None

@@ -13,16 +13,16 @@ from workers.watch_replacing import WatchReplacing
 
 _AGAIN_NS = 500_000_000
 _MAY_COME_S = 20.0
-"""Inference forgets a wish in ten seconds, and tells with its next prediction that it has taken a view."""
+"""A request expires in inference after 10 s; a prediction that confirms a new view may follow later."""
 
 
 class _TakeView(Request):
-    """A stream's view is to be taken.
+    """A request to take a stream's view.
 
     Attributes:
-        wanted: What inference is asked for.
-        sent_ns: When it was asked last; 0: not yet.
-        sight: Where the present view was seen last, since it was asked.
+        wanted: The message to inference.
+        sent_ns: When it was last sent; 0: not yet.
+        sight: Where the current view was last seen since the request.
     """
 
     lasts_s = _MAY_COME_S
@@ -38,12 +38,12 @@ class _TakeView(Request):
 
 
 class ViewTaking:
-    """Has inference take what a camera shows as the view that counts, and carries zones there.
+    """Makes inference take the current image of a camera as its view, and moves zones to it.
 
     Args:
-        replacing: Keeps zones, lines and ground.
-        apply: Has the sink follow others, and says why the ends came.
-        send: Asks inference.
+        replacing: Holds zones, lines and ground.
+        apply: Applies others in the sink; takes the reason for end events.
+        send: Sends the request to inference.
     """
 
     def __init__(
@@ -56,23 +56,23 @@ class ViewTaking:
         self._apply, self._send = partial(_apply, apply), send
 
     def ask(self, stream_id: str) -> list[str]:
-        """Takes the present view of a stream; waits until that is done.
+        """Takes the current view of a stream and waits for the result.
 
         Returns:
-            How long it lasts, and what else there is to know, in words.
+            Messages: how long the change lasts, and notes.
 
         Raises:
-            UserError: Why it was not done. Should inference take the view a little later, zones go along.
+            UserError: The view was not taken. If inference takes it a little later, zones still move along.
         """
         with self._asking.turn():
             return self._asking.ask(_TakeView(stream_id))
 
     def see(self, prediction: Prediction, streams: Collection[str]) -> None:
-        """Takes the next prediction before it is judged; called by the sink's thread.
+        """Checks the next prediction before rules use it; called from the sink's thread.
 
         Args:
-            prediction: Of any stream.
-            streams: All that are known.
+            prediction: A prediction of any stream.
+            streams: All known streams.
         """
         request = self._asking.pending(_TakeView)
         if request is None or request.wanted.stream_id != prediction.stream_id:
@@ -85,7 +85,7 @@ class ViewTaking:
         if sight is None or before is None:
             return
         request.sight = sight
-        # of a view from a picture it is 0, as after a restart of inference
+        # 0 for a view from an image file, as after a restart of inference
         if sight.view == before.view and sight.taken_ns not in (0, before.taken_ns):
             if self._asking.begin(request):
                 self._finish(request, before)
@@ -94,13 +94,14 @@ class ViewTaking:
             self._send(request.wanted)
 
     def _finish(self, request: _TakeView, before: Sight) -> None:
-        """Carries zones to the picture that has become the view."""
+        """Moves zones to the new view."""
         replacing, stream_id = self._replacing, request.wanted.stream_id
         watch, moved, left = carry(replacing.watch, stream_id, before)
         request.answer = [replacing.carry(watch, self._apply) if moved else "nothing had to be moved"]
         if before.view == UNNAMED_VIEW:
             request.answer.append(
-                "after a restart the view is what the camera shows then: name a picture to keep this one"
+                "after a restart, the view is whatever the camera shows then: to keep this one, configure a "
+                "view with an image file"
             )
         else:
             request.answer.append(
@@ -114,8 +115,8 @@ class ViewTaking:
         watch, stream_id, sight = self._replacing.watch, prediction.stream_id, prediction.sight
         if sight is None:
             return (
-                f"{stream_id} has no view: it gets one after three seconds, if a zone, line, ground "
-                "or view was configured at the start, watch.follow_camera is true and the network has "
+                f"{stream_id} has no view: it gets one after 3 s if a zone, line, ground "
+                "or view was configured at startup, watch.follow_camera is true and the network has "
                 "dense motion"
             )
         others = sorted(set(streams) - {stream_id})

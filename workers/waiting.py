@@ -1,4 +1,4 @@
-"""Reports listeners that a worker has been waiting for longer than a normal start."""
+"""Reports listeners that are missing for longer than a normal startup."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -10,15 +10,15 @@ _REMIND_NS = 5_000_000_000
 
 
 class Waiting:
-    """Watches that all roles of a ``wait_for`` listen to a publisher.
+    """Checks whether all roles of a ``wait_for`` listen to a publisher.
 
     Args:
-        publisher: The worker's own.
-        roles: Who has to listen.
-        expected: How many workers of each role there are.
-        key: Of the configuration that names them, human-readable.
-        event: Takes a line for people.
-        patience_s: Of the first report; 0: as for the others, 5 s.
+        publisher: The worker's own publisher.
+        roles: The roles that have to listen.
+        expected: Number of workers of each role.
+        key: The configuration key that lists the roles, for messages.
+        event: Receives human-readable events.
+        patience_s: Time until the first report, in seconds; at least 5 s.
     """
 
     def __init__(
@@ -36,22 +36,22 @@ class Waiting:
         self._reported = False
 
     def absent(self) -> list[str]:
-        """The roles of which not all listen."""
+        """Roles of which some workers do not listen."""
         listeners = self._publisher.listeners()
         return [role for role in self._roles if listeners[role] < self._expected[role]]
 
     def absent_from(self, lane: Policy, stream_id: str) -> list[str]:
-        """The roles of which nobody takes a stream, as it was when the publisher last listened."""
+        """Roles that had no subscriber for a stream when subscriptions were last read."""
         audience = self._publisher.audience
         return [role for role in self._roles if not audience.takers(role, lane, stream_id)]
 
     def _in_words(self, role: str) -> str:
-        """Such as ``inference``, or ``inference (1 of 2)``."""
+        """For example ``inference``, or ``inference (1 of 2)``."""
         several = self._expected[role]
         return role if several == 1 else f"{role} ({self._publisher.listeners()[role]} of {several})"
 
     def report(self, absent: Sequence[str]) -> None:
-        """Reports who is absent if it is time to, and once that nobody is any more."""
+        """Reports absent roles when that is due, and once when all have connected."""
         if not absent:
             if self._reported:
                 self._event(f"{' and '.join(self._roles)} connected")

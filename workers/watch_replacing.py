@@ -15,7 +15,7 @@ from workers.asking import Asking, Request
 
 
 class _Replace(Request):
-    """These zones, lines and rules are to apply."""
+    """A request to apply other zones, lines and rules."""
 
     def __init__(self, watch: Watch) -> None:
         super().__init__()
@@ -23,16 +23,16 @@ class _Replace(Request):
 
 
 class WatchReplacing:
-    """Takes the next zones, lines and rules; a sink that was restarted goes on with those it was given.
+    """Replaces zones, lines and rules; a restarted sink continues with the last ones.
 
     Args:
-        config: What the pipeline was started with.
-        is_restarted: There was a sink of this run before.
-        report: Takes what people should know of a file that can't be gone on with.
+        config: The configuration at startup.
+        is_restarted: Whether this run had an earlier sink.
+        report: Receives a message if the saved file can't be used.
 
     Attributes:
-        watch: What applies now.
-        asking: Where people ask for changes.
+        watch: The current zones, lines and rules.
+        asking: Takes requests for changes.
     """
 
     def __init__(self, config: Config, is_restarted: bool, report: Callable[[str], None]) -> None:
@@ -45,13 +45,13 @@ class WatchReplacing:
             self.watch = self._put_before(self._file, report)
 
     def ask(self, watch: Watch) -> list[str]:
-        """Has everything replaced; waits until that is done.
+        """Replaces everything and waits for the result.
 
         Returns:
-            How long it lasts, and what else there is to know, in words.
+            Messages: how long the change lasts, and notes.
 
         Raises:
-            UserError: Nothing was changed, and why.
+            UserError: Nothing was changed; the message says why.
         """
         with self.asking.turn():
             self._check_views(watch)
@@ -64,18 +64,18 @@ class WatchReplacing:
             return [self._lasts(), *self._notes(watch)]
 
     def why_not_carried(self, places: list[str], *, for_good: bool) -> str:
-        """Why zones, lines and ground can't be kept elsewhere in their view, in words; empty if they can.
+        """Why moved zones, lines and ground can't be saved, in words; empty if they can.
 
         Args:
             places: Their names, such as ``zones.drive``.
-            for_good: The view outlasts the run: so must they.
+            for_good: The view outlasts the run, so they must, too.
         """
         if not places:
             return ""
         if self._file is None:
             return (
-                f"{places[0]} must move with the view, but would be back after a restart of the sink: "
-                "set watch.file to a file for it"
+                f"{places[0]} must move with the view, but would move back if the sink restarted: "
+                "set watch.file to save it"
             )
         if for_good and (own := sorted(set(places) & set(self._own.split(", ")))):
             return (
@@ -84,10 +84,10 @@ class WatchReplacing:
         return ""
 
     def carry(self, watch: Watch, apply: Callable[[Watch], None]) -> str:
-        """Applies what has moved along with a view, and keeps it; called by the sink's thread.
+        """Applies and saves zones that moved with a view; called from the sink's thread.
 
         Returns:
-            How long it lasts, in words.
+            How long the change lasts, in words.
         """
         apply(watch)
         self.watch = watch
@@ -98,7 +98,7 @@ class WatchReplacing:
         return self._lasts()
 
     def take(self, apply: Callable[[Watch], None]) -> None:
-        """Applies what was asked for, if anything; called by the sink's thread."""
+        """Applies a pending request, if any; called from the sink's thread."""
         request = self.asking.pending(_Replace)
         if request is None or not self.asking.begin(request):
             return
@@ -110,25 +110,25 @@ class WatchReplacing:
             self.asking.end(request, refusal)
 
     def _write(self, watch: Watch) -> bytes | None:
-        """Writes the file, if there is one; what was in it, None for nothing.
+        """Writes the file, if one is configured; returns its previous content, or None.
 
         Raises:
-            UserError: It can't be written.
+            UserError: The file can't be written.
         """
         if self._file is None:
             return None
         try:
             before = self._file.read_bytes()
-        except OSError:  # it is gone
+        except OSError:  # deleted
             before = None
         write_watch(self._file, watch, self._started_with)
         return before
 
     def _write_back(self, before: bytes | None, why: str) -> None:
-        """Has the file as it was.
+        """Restores the previous content of the file.
 
         Raises:
-            UserError: That is not possible.
+            UserError: The file can't be restored.
         """
         try:
             if self._file and before is None:
@@ -137,16 +137,16 @@ class WatchReplacing:
                 write_whole(self._file, before, sync=True)
         except OSError as error:
             raise UserError(
-                f"{why}; {self._file} holds what was sent and can't be restored: {error.strerror}"
+                f"{why}; {self._file} contains the new settings and can't be restored: {error.strerror}"
             ) from None
 
     def _put_before(self, file: Path, report: Callable[[str], None]) -> Watch:
-        """What an earlier sink was given, unless somebody has spoilt the file since."""
+        """The zones, lines and rules saved by an earlier sink, if the file is valid."""
         try:
             watch = load_watch(file)
             self._check_views(watch)
         except UserError as error:
-            report(f"zones, lines and rules are those from the start, not those sent later: {error}")
+            report(f"zones, lines and rules were reset to those at startup: {error}")
             return self._started_with
         return watch
 
@@ -159,7 +159,7 @@ class WatchReplacing:
 
     def _lasts(self) -> str:
         if self._file is None:
-            return "until the sink stops: watch.file names no file"
+            return "until the sink stops: watch.file is not set"
         if self._own:
             return f"kept in {self._file}; at the next start the configuration adds its own: {self._own}"
         return f"kept in {self._file}"
@@ -176,7 +176,7 @@ class WatchReplacing:
             now = [*watch.zones.values(), *watch.lines.values()]
             if not everywhere and any(not set(place.streams or ["*"]) <= followed for place in now):
                 return [
-                    "in streams without zones, lines, ground or views at the start, zones do not follow the "
+                    "in streams without zones, lines, ground or views at startup, zones do not follow the "
                     "camera until the next start"
                 ]
         return []
@@ -188,7 +188,7 @@ def with_watch(config: Config, watch: Watch) -> Config:
 
 
 def _beside_file(watch: Watch, file: Path | None) -> str:
-    """What the configuration itself has, beside the file, by name; empty if nothing."""
+    """Names of what the configuration itself defines in addition to the file; empty if nothing."""
     if file is None:
         return ""
     try:

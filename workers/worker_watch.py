@@ -1,4 +1,4 @@
-"""Reports workers that are down or back as events, one for each cause."""
+"""Reports workers that go down or come back, with one event per cause."""
 
 from collections.abc import Collection, Iterable, Sequence, Set
 from dataclasses import dataclass
@@ -8,23 +8,23 @@ from pipeline.base.episode import Episode
 from pipeline.base.event import Event, Moment, event_id, rfc3339, unix_ns
 
 Who: TypeAlias = tuple[str, str]
-"""A worker's name and its host, or what a link leads to and nothing."""
+"""A worker's name and host; for a link, its peer and an empty string."""
 DIED_NS = 2_000_000_000
-"""Told after so long; likewise a worker has to be back for so long."""
+"""Delay before a death is reported, and before a worker counts as back."""
 NO_ANSWER_NS = 5_000_000_000
-"""A silence says less than a death: a step may take long, a machine may be busy."""
+"""Silence is weaker evidence than a death: a step may be slow or the machine busy."""
 
 
 class Outage(NamedTuple):
     """A worker that is down now, or a link to one.
 
     Attributes:
-        who: Which.
-        role: Of it.
-        cause: In words.
-        since_ns: Unix time since when.
-        patience_ns: It is told after so long.
-        streams: Whose pictures or predictions it hides; None for all.
+        who: The worker or link.
+        role: Its role.
+        cause: The cause in words.
+        since_ns: Unix time at which it began.
+        patience_ns: Delay before it is reported.
+        streams: Streams whose frames or predictions are missing; None for all.
     """
 
     who: Who
@@ -36,21 +36,21 @@ class Outage(NamedTuple):
 
     @property
     def is_link(self) -> bool:
-        """Whether no more is known than that a link is lost."""
+        """Whether only the loss of a link is known."""
         return not self.who[1]
 
     def hides(self, stream_id: str) -> bool:
-        """Whether it hides pictures or predictions of a stream."""
+        """Whether frames or predictions of a stream are missing because of it."""
         return self.streams is None or stream_id in self.streams
 
 
 def is_explained(link: Outage, workers: Iterable[Outage], streams: Collection[str]) -> bool:
-    """Whether all that a lost link hides is hidden by workers of its role that are down.
+    """Whether workers of its role that are down explain all streams affected by a lost link.
 
     Args:
         link: The link.
-        workers: Those that are down, of any role.
-        streams: All that are known.
+        workers: Workers of any role that are down.
+        streams: All known streams.
     """
     same = [one for one in workers if one.role == link.role]
     hidden = [name for name in streams if link.hides(name)]
@@ -61,7 +61,7 @@ def is_explained(link: Outage, workers: Iterable[Outage], streams: Collection[st
 
 @dataclass
 class _Absence:
-    """What was told of one worker: since when, of which streams, and since when it may be back."""
+    """A reported absence of a worker: its start, its streams, and when the worker was seen again."""
 
     since_ns: int
     streams: list[str]
@@ -70,10 +70,10 @@ class _Absence:
 
 
 class WorkerWatch:
-    """Follows all workers that a sink depends on.
+    """Tracks all workers that a sink depends on.
 
     Args:
-        now_ns: Unix time at which the sink begins: what was before, a sink before it has told.
+        now_ns: Unix time at which the sink starts; an earlier sink reported what happened before.
     """
 
     def __init__(self, now_ns: int) -> None:
@@ -82,10 +82,10 @@ class WorkerWatch:
         self._absent: dict[Who, _Absence] = {}
 
     def down_before(self, end: Event) -> None:
-        """Notes that a sink before this one told that a worker is down, which ended with that sink.
+        """Notes that an earlier sink reported a worker as down; that event ended with the sink.
 
         Args:
-            end: The end of that ``worker_down``.
+            end: The end event of that ``worker_down``.
         """
         who = str(end.why.get("worker", "")), str(end.why.get("host", ""))
         since_ns = unix_ns(end.time) - round((end.for_s or 0.0) * 1e9)
@@ -94,13 +94,13 @@ class WorkerWatch:
     def look(
         self, now_ns: int, outages: Sequence[Outage], up: Set[Who], streams: Iterable[str]
     ) -> list[Event]:
-        """What there is to tell now; to be called several times a second.
+        """Returns new events; call it several times per second.
 
         Args:
             now_ns: Unix time.
-            outages: All that are down now.
-            up: All that are known to work now.
-            streams: Those that have not ended. An outage that hides nothing of them is not told.
+            outages: All current outages.
+            up: Workers and links that are known to work.
+            streams: Streams that have not ended. An outage that affects none of them is not reported.
         """
         streams = sorted(streams)
         workers = [one for one in outages if not one.is_link]
@@ -121,7 +121,7 @@ class WorkerWatch:
         return events
 
     def end(self, why: str, now_ns: int) -> list[Event]:
-        """Nobody listens any more."""
+        """Ends all open events when the sink stops."""
         absent, self._absent = self._absent, {}
         now = Moment(now_ns, now_ns)
         return [one.episode.end(now, ended=why) for one in absent.values() if one.episode]
@@ -141,7 +141,7 @@ class WorkerWatch:
         return start
 
     def _come_back(self, who: Who, now_ns: int) -> list[Event]:
-        """It works: that is told once it has done so for a while, and dated when it began."""
+        """Reports a worker as back once it has been up for a while, dated to when it came up."""
         absence = self._absent[who]
         back_ns = absence.back_ns = absence.back_ns or now_ns
         if now_ns - back_ns < DIED_NS:

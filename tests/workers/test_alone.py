@@ -101,7 +101,7 @@ def test_a_worker_without_listeners_says_whom_it_waits_for_and_gives_up_if_told(
     with Program(place, "capture", "--source", "demo", *patience) as capture:
         outcome = capture.finish()
     assert outcome.code == 2, outcome.told()
-    assert outcome.err.startswith("error: nobody listens: inference and sink did not connect within 0.5 s")
+    assert outcome.err.startswith("error: no listeners: inference and sink did not connect within 0.5 s")
     assert outcome.err.count("\n") == 1
 
 
@@ -127,7 +127,7 @@ def test_who_waits_says_that_a_key_is_refused(place: Path, keys: Path) -> None:
         capture.signal(signal.SIGINT)
         assert capture.finish().code == 0
     assert outcome.code == 2, outcome.told()
-    assert outcome.err.startswith("error: no worker lets this monitor in: tcp://127.0.0.1:")
+    assert outcome.err.startswith("error: no worker accepts this monitor: tcp://127.0.0.1:")
     assert "is this machine's public key allowed there" in outcome.err
 
 

@@ -111,7 +111,7 @@ def test_what_a_worker_is_asked_is_checked(place: Path) -> None:
         assert [tuple(one.values()) for one in told] == [("gate", 4, "owned"), ("yard", 7, "standby")]
         assert left("PUT", "/streams/yard?generation=8", b"")[0] == 409
         taken = left("PUT", "/streams/yard?generation=7", b"foreign")
-        assert taken == (200, "refused: it is no memory of this version")
+        assert taken == (200, "refused: it has another format or version")
         load = fleet.ask("left", "GET", "/load").body
         assert (load["worker"], set(load["streams"])) == ("left", {"gate", "yard"})
         assert load["streams"]["yard"] == {
@@ -246,7 +246,7 @@ def test_what_the_former_owner_does_not_get_through_is_predicted_by_the_next_or_
         standby_ns = right.standby["door"].until_ns - now_ns()
         assert standby_ns > (BEGIN_S + END_S) * 1e9, "it outlives whatever DELETE takes"
         memory = pair.ask(0, "DELETE", 0).body
-        assert any("door: left with frames in hand" in line for line in left.said)
+        assert any("door: released with unfinished frames" in line for line in left.said)
         with PredictionReceiver(pair.predictions, QUICK, OPEN) as sink_again:
             until(
                 lambda: pair.tick() and all(one.publisher.listeners() for one in pair.workers), "it is back"
@@ -256,7 +256,7 @@ def test_what_the_former_owner_does_not_get_through_is_predicted_by_the_next_or_
     lost = pair.sent - len(pair.got)
     assert 0 < lost <= waiting
     assert pair.not_predicted() == [{}, {"inference.stopped": lost}]
-    said = f"door: {lost} frames that waited at its former worker are not predicted"
+    said = f"door: {lost} frames left at its former worker are not predicted"
     assert right.said.count(said) == 1
     assert pair.got == sorted(set(pair.got)), "none is predicted twice"
 
@@ -305,6 +305,6 @@ def test_a_stream_on_standby_that_nobody_gives_is_left(place: Path) -> None:
         assert pair.post(1, "door", 1, "standby").code == 201
         right.standby["door"].until_ns = now_ns()
         until(lambda: pair.tick() and not right.standby, "it is left")
-        assert "door: on standby for 60 s, and not given: left" in right.said
+        assert "door: released: on standby for 60 s without being assigned" in right.said
         with pytest.raises(VerbError, match="door is not on standby here"):
             pair.ask(1, "PUT", 1)

@@ -195,7 +195,7 @@ def test_what_is_kept_of_one_worker_is_bounded_however_much_it_sends(
     assert footprint(crowded(1)) < MOST_BYTES
     news = [event for number in range(1, 13) for event in send(crowded(number))]
     assert sum(map(footprint, collector.sessions)) < 2 * MOST_BYTES
-    assert sum("its statistics are too large in sum" in event for event in news) == 1
+    assert sum("its statistics are too large in total" in event for event in news) == 1
     send(life(1))
     assert collector.report()["streams"]["door"]["rendered"] == 10, "others are heard as before"
 

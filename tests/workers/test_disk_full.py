@@ -48,4 +48,4 @@ def test_a_report_that_finds_the_disk_full_costs_nothing_else(place: Path, small
         outcome = run.finish()
     assert outcome.code == 3
     assert "Summary" in outcome.out
-    assert outcome.err == f"error: {report}: the report can't be written: No space left on device\n"
+    assert outcome.err == f"error: {report}: can't write the report: No space left on device\n"

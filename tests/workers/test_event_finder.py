@@ -152,7 +152,7 @@ def test_a_picture_that_goes_bad_ends_what_moved_and_nothing_begins_while_it_las
         )
     ]
     assert kinds(during) == ["moving end", "dark start"]
-    assert during[0].why == {"ended": "the picture is dark"}
+    assert during[0].why == {"ended": "the image is dark"}
     after = [event for one in predictions(way, 2.0, begins=4.0) for event in finder.take(one)]
     assert kinds(after) == ["dark end", "moving start"]
     assert after[0].start == during[1].id

@@ -14,7 +14,7 @@ def test_a_disk_is_named_by_its_reason_and_a_defect_by_its_place() -> None:
         [][0]
     except IndexError as error:
         said = why_lost(error)
-    assert said.startswith("please report this as a defect: IndexError in test_evidence_troubles.py:")
+    assert said.startswith("please report this bug: IndexError in test_evidence_troubles.py:")
     assert said.endswith(": list index out of range")
 
 

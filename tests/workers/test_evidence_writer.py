@@ -351,7 +351,7 @@ def test_a_defect_costs_one_event_and_is_said(make: Make, place: Path) -> None:
     writer.see(image, replace(one, fps="fast"))  # type: ignore[arg-type]
     writer.tell(event(0), wall_ns(0))
     until(lambda: writer.loss != "", "it is lost", 60.0)
-    assert "evidence of 1 events can't be written: please report this as a defect: " in writer.loss
+    assert "evidence of 1 events can't be written: please report this bug: " in writer.loss
     writer.see(image[0], one)  # no picture at all
     feed(writer, range(100, 106))
     writer.tell(event(105, number=2), wall_ns(105))
@@ -395,7 +395,7 @@ def test_a_clip_for_which_there_is_no_time_is_cut_and_only_a_disk_that_hangs_is_
         assert (writer.written, writer.without_any) == (1, 0)
         assert len(frames_of(folder / CLIP)) >= 10
     else:
-        assert "the disk does not answer" in loss
+        assert "the disk does not respond" in loss
     writer._thread.join(60.0)
 
 

@@ -108,7 +108,7 @@ def check_recovery(outcome: Outcome, stream_id: str) -> None:
         "sink": 1,
     }
     for role in ("capture", "inference", "sink"):
-        assert f"{role} was killed by SIGKILL: starting it again" in outcome.out
+        assert f"{role} was killed by SIGKILL: restarting in" in outcome.out
     stream = outcome.stream(stream_id)
     assert stream["backbone_passes"] + stream["reused"] == stream["predicted"]
 
@@ -187,7 +187,7 @@ def test_a_run_that_is_given_up_ends_in_order_with_its_report(place: Path, role:
         os.kill(run.pid(role), signal.SIGKILL)
         outcome = run.finish()
     assert outcome.code == 1, outcome.told()
-    assert f"error: {role} was killed by SIGKILL, 1 times in a row: given up" in outcome.err, outcome.told()
+    assert f"error: {role} was killed by SIGKILL 1 times in a row: giving up" in outcome.err, outcome.told()
     assert "Summary" in outcome.out, outcome.told()
     assert outcome.stream("cam")["captured"] > 0
     assert "unaccounted" not in outcome.err, outcome.told()

@@ -205,7 +205,7 @@ def test_what_is_damaged_or_foreign_is_refused_in_one_line() -> None:
         "another checkpoint: digest, here other": (packed, Maker("other", "torch", "fp32"), "gate"),
         "another backend: torch, here openvino": (packed, Maker("digest", "openvino", "fp32"), "gate"),
         "another precision: fp32, here bf16": (packed, Maker("digest", "torch", "bf16"), "gate"),
-        "it is that of gate": (packed, MAKER, "yard"),
+        "it belongs to gate": (packed, MAKER, "yard"),
         "it is damaged": (packed[:-1] + b"x", MAKER, "gate"),
         "it is damaged ": (packed[:-5], MAKER, "gate"),
         "it is no memory": (b"\x80\x04\x95pickle", MAKER, "gate"),

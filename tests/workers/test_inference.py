@@ -198,7 +198,7 @@ def test_streams_of_two_aspects_keep_theirs_in_one_worker(place: Path) -> None:
     layouts = {one.prediction.stream_id: one.prediction.attention for one in got}
     grids = {name: (header.rows, header.columns) for name, header in layouts.items() if header}
     assert grids == {"wide": (3, 4), "tall": (4, 3), "square": (4, 4)}
-    assert "preparing the model for pictures of 96x128 px" in inference.out
+    assert "preparing the model for images of 96x128 px" in inference.out
 
 
 @pytest.mark.slow

@@ -64,7 +64,7 @@ def test_a_pause_is_not_time_in_which_things_moved() -> None:
 def test_small_things_are_told_of_once_with_what_shows_them_better() -> None:
     small, large = (Disc(straight(0.1, 0.4, 0.05), radius) for radius in (0.03, 0.08))
     (advice,) = watched([small], at_rate(9.0), (36, 48))[1]
-    assert advice.startswith("most of what moves is small in the model's picture of 192x144 px")
+    assert advice.startswith("most moving objects are small in the model's input of 192x144 px")
     assert watched([large], at_rate(9.0), (36, 48))[1] == []
     assert watched([small], at_rate(9.0))[1] == []  # 384 px
 

@@ -100,6 +100,6 @@ def test_inference_that_still_waits_for_the_sink_connects_to_what_it_was_told_la
     with Program(place, "inference", *own) as program, Publisher(frames, QUICK, OPEN) as publisher:
         program.wait_for("control: unix:")
         code, told = ask(address, "PUT", "/links", {"predictions": []})
-        assert (code, told["error"]) == (400, "predictions: inference connects to frames only")
+        assert (code, told["error"]) == (400, "predictions: inference connects only to frames")
         assert ask(address, "PUT", "/links", {"frames": [frames]}) == (200, {"frames": [frames]})
         heard(publisher, "inference", 1)

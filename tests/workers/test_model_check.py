@@ -41,8 +41,8 @@ def test_a_view_without_a_picture_is_told_too(tmp_path: Path) -> None:
     (tmp_path / "short.png").write_bytes(bytes.fromhex("89504e470d0a1a0a0000000d49484452"))
     for name, wrong in (
         ("nowhere.png", "no such file"),
-        ("text.png", "not a picture"),
-        ("short.png", "not a picture"),
+        ("text.png", "not an image"),
+        ("short.png", "not an image"),
     ):
         config = load_config(overrides=[f"views.gate.picture='{tmp_path / name}'"])
         with pytest.raises(WorkerError, match=rf"views\.gate\.picture: .*{name}: {wrong}"):
@@ -99,7 +99,7 @@ def test_a_precision_that_does_not_fit_is_refused_and_others_are_not() -> None:
         ("openvino", "fp16", "auto"),
         ("onnxruntime", "fp16", "auto"),
     ):
-        with pytest.raises(WorkerError, match=r"precision=|computes in"):
+        with pytest.raises(WorkerError, match=r"precision=|supports"):
             check(backend, precision, device)
     for backend, precision in (("auto", "fp16"), ("torch", "bf16"), ("openvino", "fp32"), ("auto", "auto")):
         check(backend, precision)

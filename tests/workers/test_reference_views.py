@@ -74,7 +74,7 @@ def test_the_picture_of_a_view_that_was_taken_counts_after_a_restart(tmp_path: P
     assert new is not None
     assert again.is_due(0), "there is a view to look for"
     assert new.is_due(0) == is_named, "what has no name counts for its run"
-    assert told == [f"door: what the camera shows is its view {again.name} from now on"]
+    assert told == [f"door: the current image is now its view {again.name}"]
 
 
 def test_a_view_that_cannot_be_written_stays_as_it_is(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_a_view_that_cannot_be_written_stays_as_it_is(tmp_path: Path) -> None:
     tmp_path.joinpath("gate.png").mkdir()
     views.want(TakeView("door", 5))
     assert not views.keep("door", "gate", noise(7))
-    assert told == [f"door: the view stays as it is: {file} can't be written: Is a directory"]
+    assert told == [f"door: the view is unchanged: {file} can't be written: Is a directory"]
 
 
 @pytest.fixture(scope="module")

@@ -77,7 +77,7 @@ def test_workers_share_the_processors(monkeypatch: pytest.MonkeyPatch) -> None:
         (["inference.workers=2", "inference.shared_by=['a', 'b']"], "only one of them"),
         (["inference.shared_by=['a', 'a']"], "same name"),
         (["inference.workers=2", "endpoints.predictions=['tcp://gpu:5556']"], r"endpoints.predictions has 1"),
-        (["inference.shared_by=['a', 'b']", "inference.name=c"], "'c' is none of"),
+        (["inference.shared_by=['a', 'b']", "inference.name=c"], "'c' is not in"),
     ],
 )
 def test_what_can_not_be_shared_is_one_line(options: list[str], said: str) -> None:

@@ -95,7 +95,8 @@ def test_zones_go_along_once_inference_has_taken_the_view(tmp_path: Path) -> Non
     lasts, *notes = sink.answer(away, further, taken)
     assert lasts == f"kept in {sink.file}"
     assert notes == [
-        "after a restart the view is what the camera shows then: name a picture to keep this one"
+        "after a restart, the view is whatever the camera shows then: to keep this one, configure a "
+        "view with an image file"
     ]
     ((watch, why),) = sink.applied
     assert why == "a new view was taken"
@@ -138,7 +139,7 @@ def test_a_named_view_that_is_read_again_or_another_preset_is_none_that_was_take
             sight(offset=0.1),
             ("watch.file=",),
             ASKED,
-            "zones.drive must move with the view, but would be back",
+            "zones.drive must move with the view, but would move back",
         ),
     ],
 )

@@ -46,7 +46,7 @@ def asked(replacing: WatchReplacing, watch: Watch) -> list[str]:
 
 def test_without_a_file_it_lasts_until_the_sink_stops() -> None:
     replacing = WatchReplacing(load_config(), is_restarted=False, report=print)
-    assert asked(replacing, GATE)[0] == "until the sink stops: watch.file names no file"
+    assert asked(replacing, GATE)[0] == "until the sink stops: watch.file is not set"
 
 
 def test_a_file_is_written_and_a_restarted_sink_goes_on_with_it(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_a_file_that_was_spoilt_since_is_reported_and_keeps_no_sink_from_startin
     file.write_text(file.read_text() + edit)
     assert WatchReplacing(config, is_restarted=True, report=told.append).watch == config.watched()
     (report,) = told
-    assert report.startswith("zones, lines and rules are those from the start, not those sent later: ")
+    assert report.startswith("zones, lines and rules were reset to those at startup: ")
     assert words in report
 
 
@@ -163,7 +163,7 @@ def test_a_file_that_cannot_be_written_back_is_said(tmp_path: Path, monkeypatch:
     with pytest.raises(OSError, match="whatever"):
         until(has_taken, "it is asked for", START_S)
     thread.join(START_S)
-    words = f"the sink has failed; {file} holds what was sent and can't be restored"
+    words = f"the sink has failed; {file} contains the new settings and can't be restored"
     assert told == [f"{words}: No such file or directory"]
     assert replacing.watch == Watch()
 

@@ -1,4 +1,4 @@
-"""All commands of ``run_stream.py``, in one table."""
+"""All commands of the command line, in one table."""
 
 import typer
 

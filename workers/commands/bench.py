@@ -25,7 +25,7 @@ def step(
         typer.Option(
             "--checkpoint",
             metavar="NAME",
-            help="Trained weights instead, by name or file; repeatable.",
+            help="Use trained weights instead, by name or file; repeatable.",
         ),
     ] = None,
     streams: Annotated[
@@ -50,7 +50,7 @@ def step(
         ),
     ] = None,
     repeats: Annotated[
-        int, typer.Option("--repeats", metavar="N", min=4, help="Rounds; candidates take turns.")
+        int, typer.Option("--repeats", metavar="N", min=4, help="Rounds; candidates alternate.")
     ] = 30,
     json_file: JsonFile = None,
 ) -> None:
@@ -120,7 +120,7 @@ def nuisance(
         typer.Option(
             "--truth",
             metavar="FILE",
-            help="Annotation of the clips; repeatable. Default: the shipped ones, of public clips.",
+            help="Annotation of the clips; repeatable. Default: the shipped annotations of public clips.",
         ),
     ] = None,
     empty_minutes: Annotated[
@@ -129,14 +129,14 @@ def nuisance(
             "--empty-minutes",
             metavar="MIN",
             min=0.0,
-            help="Use films in which nothing happens instead, this many minutes of each nuisance.",
+            help="Use videos in which nothing happens instead, this many minutes for each nuisance.",
         ),
     ] = 0.0,
     only: Annotated[
         list[str] | None, typer.Option("--nuisance", metavar="NAME", help="Only this nuisance; repeatable.")
     ] = None,
     seconds: Annotated[
-        float, typer.Option("--seconds", metavar="S", min=16.0, help="Length of each staged film.")
+        float, typer.Option("--seconds", metavar="S", min=16.0, help="Length of each staged video.")
     ] = 124.0,
     fps: Annotated[
         float, typer.Option("--fps", metavar="FPS", min=1.0, max=60.0, help="Frames per second.")
@@ -148,7 +148,7 @@ def nuisance(
 ) -> None:
     """Count false and missed events under rain, wind, changing light and camera shake.
 
-    MOG2 and frame differencing are scored on the same films.
+    MOG2 and frame differencing are scored on the same videos.
     """
     from benchmarks.nuisance import clips as with_truth
     from benchmarks.nuisance import comparison, empty_hours
@@ -158,11 +158,9 @@ def nuisance(
     settings = Settings(longer_side_px, fps, json_file)
     with as_user_error():
         if sum(map(bool, (picture, clips, empty_minutes))) > 1:
-            raise ConfigError(
-                "--picture, --clips and --empty-minutes are three kinds of runs: give one of them"
-            )
+            raise ConfigError("--picture, --clips and --empty-minutes can't be combined: give one of them")
         if truth and not clips:
-            raise ConfigError("--truth is about --clips: give both")
+            raise ConfigError("--truth needs --clips: give both")
         if clips:
             with_truth.bench(clips, truth or (), only or (), settings)
         elif empty_minutes:
@@ -206,7 +204,7 @@ def fleet(
 
     with as_user_error():
         if not simulate:
-            raise ConfigError("give --simulate: a fleet is measured in virtual time only")
+            raise ConfigError("give --simulate: this benchmark runs only in virtual time")
         bench(cameras, workers, minutes, seed, scenario or (), json_file, picture)
 
 

@@ -59,7 +59,7 @@ def up(
 ) -> None:
     """Start a fleet and wait until it is ready.
 
-    The fleet keeps running after this command ends. If it already runs, the command only waits. Exit code 1
+    The fleet keeps running after this command exits. If it already runs, the command only waits. Exit code 1
     means that it was not ready in time.
     """
     from workers.fleet import fleet_on_ray
@@ -139,15 +139,15 @@ def drain(
         float, typer.Option("--wait", metavar="S", help="Seconds to wait until it has no streams.")
     ] = 300.0,
 ) -> None:
-    """Move all streams off a node without losing frames, and place no new ones there.
+    """Move all streams off a node without losing frames and place no new ones there.
 
-    Exit code 1 means that streams were still there when the time was up.
+    Exit code 1 means that streams were still there after --wait.
     """
     names = _ask(fleet, address, "drain", node)
     until = time.monotonic() + wait
     while (left := _carried(_ask(fleet, address, "status"), names)) and time.monotonic() < until:
         time.sleep(0.2)
-    print(f"{', '.join(names)}: {f'{left} streams are still there' if left else 'no streams any more'}")
+    print(f"{', '.join(names)}: {f'{left} streams left' if left else 'no streams left'}")
     if left:
         raise typer.Exit(1)
 
@@ -155,7 +155,7 @@ def drain(
 @app.command(epilog=example("fleet undrain 10.0.0.7"))
 def undrain(node: Node, fleet: Name = "kvq", address: Address = "auto") -> None:
     """Allow streams on a drained node again."""
-    print(f"{', '.join(_ask(fleet, address, 'undrain', node))}: may have streams again")
+    print(f"{', '.join(_ask(fleet, address, 'undrain', node))}: accepts streams again")
 
 
 @app.command(epilog=example("fleet monitor --config fleet.toml"))
@@ -180,7 +180,7 @@ def monitor(
 
     def find() -> Config:
         nonlocal placed
-        with contextlib.suppress(RayError):  # the coordinator is started again, or `fleet down`
+        with contextlib.suppress(RayError):  # the coordinator is restarting or was stopped
             placed = fleet_on_ray.listening(of_workers, actor)
         return placed
 
@@ -189,7 +189,7 @@ def monitor(
 
 @app.command(epilog=example("fleet down"))
 def down(fleet: Name = "kvq", address: Address = "auto") -> None:
-    """Stop a fleet in order; the Ray cluster keeps running."""
+    """Stop a fleet gracefully; the Ray cluster keeps running."""
     from workers.fleet import fleet_on_ray
     from workers.fleet.ray_cluster import connect
 
@@ -198,7 +198,7 @@ def down(fleet: Name = "kvq", address: Address = "auto") -> None:
 
 
 def _load(file: Path, overrides: list[str] | None, *, insecure: bool, headless: bool = False) -> Any:
-    """A fleet's file, and the configuration of its workers."""
+    """Loads a fleet's file and the configuration of its workers."""
     from workers.fleet.fleet_file import load_fleet
 
     keys = ["security.insecure=true"] if insecure else []
@@ -215,7 +215,7 @@ def _ask(fleet: str, address: str, method: str, *args: Any) -> Any:
 
 
 def _not_ready(workers: dict[str, Any], least: int) -> list[str]:
-    """Those that are needed; more inference workers than the fleet begins with may wait for nodes."""
+    """Required workers that are not ready; inference workers beyond the minimum may wait for nodes."""
     ready = [worker["role"] for worker in workers.values() if worker["state"] == "ready"]
     enough = ready.count("inference") >= least
     return [

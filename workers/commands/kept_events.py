@@ -23,24 +23,26 @@ Since = Annotated[
     typer.Option(
         "--since",
         metavar="TIME",
-        help="Only events since then: 90s, 30m, 24h or 7d ago, or 2026-11-29T12:00.",
+        help="Only events since this time: 90s, 30m, 24h or 7d ago, or 2026-11-29T12:00.",
         rich_help_panel=FILTERS,
     ),
 ]
 Stream = Annotated[
     str | None,
-    typer.Option("--stream", metavar="STREAM_ID", help="Only of this stream.", rich_help_panel=FILTERS),
+    typer.Option(
+        "--stream", metavar="STREAM_ID", help="Only events of this stream.", rich_help_panel=FILTERS
+    ),
 ]
 Kind = Annotated[
     str | None,
     typer.Option(
-        "--kind", metavar="KIND", help="Only of this kind, such as entered.", rich_help_panel=FILTERS
+        "--kind", metavar="KIND", help="Only events of this kind, such as entered.", rich_help_panel=FILTERS
     ),
 ]
 Zone = Annotated[
     str | None,
     typer.Option(
-        "--zone", metavar="NAME", help="Only in this zone or on this line.", rich_help_panel=FILTERS
+        "--zone", metavar="NAME", help="Only events in this zone or on this line.", rich_help_panel=FILTERS
     ),
 ]
 Json = Annotated[
@@ -91,7 +93,7 @@ def rules(
         found = sorted(lately, key=lambda event: event.time)
     _print_lines(found, as_json)
     for chunk, reason in replay.damaged:
-        print(f"{chunk.stream_id}: a part of the motion log was left out: {reason}", file=sys.stderr)
+        print(f"{chunk.stream_id}: part of the motion log was skipped: {reason}", file=sys.stderr)
     if not found:
         print(f"no events: the rules were run over {replay.looks} predictions", file=sys.stderr)
 
@@ -117,7 +119,7 @@ def list_events(
 
 @app.command("show", epilog=example("events show 5f3a9c0d1e2b4a67"))
 def show(
-    event_id: Annotated[str, typer.Argument(metavar="ID", help="An id that events list shows.")],
+    event_id: Annotated[str, typer.Argument(metavar="ID", help="An id from events list.")],
     config: ConfigFile = None,
     overrides: Overrides = None,
 ) -> None:
@@ -131,7 +133,7 @@ def show(
     with _open(config, overrides, Wanted()) as archive:
         found = archive.event(event_id)
     if not found:
-        raise UserError(f"{event_id}: there is no such event; `events list` shows the ids of all")
+        raise UserError(f"{event_id}: no such event; `events list` shows all ids")
     for event in found:
         print(msgspec.json.format(msgspec.json.encode(event), indent=2).decode())
     for folder in dict.fromkeys(event.evidence for event in found if event.evidence):
@@ -173,11 +175,11 @@ def export(
 
 
 def _evidence_in(folder: Path) -> str:
-    """Which pictures and clips there are."""
+    """The evidence folder and its files, as text."""
     from pipeline.base.evidence import FILES
 
     there = [name for name in FILES if (folder / name).is_file()]
-    return f"{folder}: {', '.join(there)}" if there else f"{folder} is not there, or not any more"
+    return f"{folder}: {', '.join(there)}" if there else f"{folder} does not exist; it may have been deleted"
 
 
 def _wanted(since: str | None, stream: str | None, kind: str | None, zone: str | None) -> "Wanted":
@@ -195,7 +197,7 @@ def _wanted(since: str | None, stream: str | None, kind: str | None, zone: str |
 
 
 def _since_ns(text: str | None) -> int | None:
-    """Unix time that ``--since`` means."""
+    """Parses ``--since`` into Unix time in ns."""
     from pipeline.base.errors import UserError
     from pipeline.base.since import since_ns
 
@@ -208,19 +210,19 @@ def _since_ns(text: str | None) -> int | None:
 
 
 def _open(config: Path | None, overrides: list[str] | None, wanted: "Wanted") -> "Archive":
-    """The store of the configuration, in which the wanted stream is known."""
+    """Opens the configured store; refuses a stream that it does not contain."""
     from pipeline.base.config import load_config
     from pipeline.base.errors import UserError
     from pipeline.events.archive import Archive
 
     path = load_config(config, overrides or ()).store_file()
     if path is None:
-        raise UserError("no events are kept: store.file is empty")
+        raise UserError("no events are stored: store.file is empty")
     archive = Archive(path)
     if wanted.stream_id is not None and wanted.stream_id not in (known := archive.stream_ids()):
         archive.close()
         names = ", ".join(known) or "none"
-        raise UserError(f"--stream {wanted.stream_id}: is unknown; known streams: {names}")
+        raise UserError(f"--stream {wanted.stream_id}: unknown stream; known streams: {names}")
     return archive
 
 

@@ -89,7 +89,7 @@ def run(
         headless=headless,
         insecure=insecure,
     )
-    from workers.commands.run_pipeline import run_pipeline  # slow: not for a run that is refused
+    from workers.commands.run_pipeline import run_pipeline  # slow import: only after the input was checked
 
     raise typer.Exit(run_pipeline(loaded, report))
 
@@ -128,7 +128,7 @@ def sink(
     overrides: Overrides = None,
     insecure: Insecure = False,
 ) -> None:
-    """Run one sink worker: join frames with predictions, show, record and report them."""
+    """Run one sink worker: join frames with predictions, then display, record and report them."""
     loaded = _load(
         config,
         overrides,
@@ -152,7 +152,7 @@ def monitor(
     overrides: Overrides = None,
     insecure: Insecure = False,
 ) -> None:
-    """Show the statistics of a running pipeline, on this machine or on others."""
+    """Show the statistics of a running pipeline on this or other machines."""
     from workers.commands.run_pipeline import run_monitor
 
     loaded = _load(config, overrides, headless=headless, insecure=insecure)
@@ -194,7 +194,7 @@ def _drawn(option: str, text: str) -> tuple[str, dict[str, Any]]:
         shares = []
     if len(shares) < 4 or len(shares) % 2:
         example = "door=0.1,0.4,0.5,0.4,0.5,0.9" if option == "zone" else "gate=0.2,0.5,0.8,0.5"
-        raise UserError(f"--{option} {text}: give a name and pairs of numbers from 0 to 1, as {example}")
+        raise UserError(f"--{option} {text}: give a name and pairs of numbers from 0 to 1, such as {example}")
     return name, {"points": list(zip(shares[::2], shares[1::2], strict=True))}
 
 

@@ -11,13 +11,13 @@ from pipeline.base.line_file import missing_folder
 
 
 def check_writable(file: Path | None) -> Path | None:
-    """Refuses a report that can't be written before the run, not after it; a file that is there stays.
+    """Checks before the run that the report can be written; an existing file is not changed.
 
     Returns:
-        The outermost folder that was made for it, if any.
+        The outermost folder that was created for it, if any.
 
     Raises:
-        ConfigError: It can't be written there.
+        ConfigError: The report can't be written.
     """
     if file is None:
         return None
@@ -31,14 +31,14 @@ def check_writable(file: Path | None) -> Path | None:
             with tempfile.TemporaryFile(dir=file.resolve().parent):
                 pass
     except (FileExistsError, NotADirectoryError) as error:
-        raise ConfigError(f"{file}: can't write the report there: its folder is a file") from error
+        raise ConfigError(f"{file}: can't write the report: its folder is a file") from error
     except OSError as error:
-        raise ConfigError(f"{file}: can't write the report there: {error.strerror}") from error
+        raise ConfigError(f"{file}: can't write the report: {error.strerror}") from error
     return made_folder
 
 
 def write_report(report: dict[str, Any], file: Path | None) -> list[str]:
-    """Writes the report whole, if a file was given; returns what went wrong: by now the disk may be full."""
+    """Writes the report atomically if a file was given; returns errors, such as a full disk."""
     if file is None:
         return []
     text = json.dumps(report, indent=2) + "\n"
@@ -48,10 +48,10 @@ def write_report(report: dict[str, Any], file: Path | None) -> list[str]:
         else:
             write_whole(file.resolve(), text)
     except OSError as error:
-        return [f"{file}: the report can't be written: {error.strerror}"]
+        return [f"{file}: can't write the report: {error.strerror}"]
     return []
 
 
 def _is_special(file: Path) -> bool:
-    """Whether it is a pipe or device such as /dev/stdout, which no other file may replace."""
+    """Whether it is a pipe or device such as /dev/stdout, which must not be replaced by a file."""
     return file.exists() and not file.is_file()

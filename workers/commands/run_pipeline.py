@@ -28,11 +28,11 @@ def run_pipeline(config: Config, report_file: Path | None) -> int:
     """Runs all workers on this machine until the streams end.
 
     Returns:
-        The exit code: see ``workers.exit_codes``; 1 if a worker failed for good or frames are unaccounted
-        for, 3 if an output that was asked for could not be written.
+        The exit code: see ``workers.exit_codes``; 1 if a worker failed permanently or frames are unaccounted
+        for, 3 if a requested output could not be written.
 
     Raises:
-        UserError: The user has to change something.
+        UserError: The input is not valid.
     """
     config = with_output_folder(with_demo(config))
     check_control(config)
@@ -65,7 +65,7 @@ def run_pipeline(config: Config, report_file: Path | None) -> int:
         *([supervisor.given_up] if supervisor.given_up else []),
         *(f"{name}: {stream['error']}" for name, stream in report["streams"].items() if stream["error"]),
         *(
-            f"{name}: {stream['unaccounted']} frames unaccounted for: please report this as a defect"
+            f"{name}: {stream['unaccounted']} frames unaccounted for: please report this bug"
             for name, stream in report["streams"].items()
             if stream["unaccounted"]
         ),
@@ -84,7 +84,7 @@ def run_monitor(
     See ``workers.monitor.watch`` for ``find``.
 
     Raises:
-        UserError: The user has to change something; also where no worker was heard in ``seconds``.
+        UserError: The input is not valid, or no worker reported within ``seconds``.
     """
     check_writable(report_file)
     console = OutputConsole()

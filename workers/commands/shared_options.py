@@ -10,7 +10,7 @@ import typer
 from workers import exit_codes
 
 HELP_WIDTH = 100
-"""Columns that help fills at most, in a terminal that has them."""
+"""Maximum width of the help, in columns."""
 CONFIGURATION, INPUT, WATCH, OUTPUT, DISPLAY = (
     "Configuration",
     "Input",
@@ -27,7 +27,7 @@ def example(arguments: str) -> str:
 
 
 def exit_codes_text() -> str:
-    """The table of exit codes, as lines that stay as they are in a terminal of 80 columns."""
+    """The table of exit codes, wrapped for a terminal of 80 columns."""
     lines = ["\b", "Exit codes:"]
     for code, meaning in exit_codes.MEANINGS.items():
         lines += textwrap.wrap(meaning, 76, initial_indent=f"  {code:<5}", subsequent_indent=" " * 7)
@@ -35,16 +35,16 @@ def exit_codes_text() -> str:
 
 
 def _not_negative(option: typer.CallbackParam, value: float | None) -> float | None:
-    """Refuses a number that is negative or not finite; the error names the option as it was typed."""
+    """Refuses a number that is negative or not finite; the error names the option as typed."""
     from pipeline.base.errors import UserError
 
     if value is not None and not 0 <= value < math.inf:
-        raise UserError(f"{option.opts[0]} {value}: must be at least 0, and finite")
+        raise UserError(f"{option.opts[0]} {value}: must be a finite number of at least 0")
     return value
 
 
 def _frame_count(text: str) -> int:
-    """Reads ``--frames``; refuses anything but a whole number, such as ``inf``."""
+    """Parses ``--frames``; refuses anything but a whole number, for example ``inf``."""
     from pipeline.base.errors import UserError
 
     try:
@@ -58,7 +58,7 @@ ConfigFile = Annotated[
     typer.Option(
         "--config",
         metavar="FILE",
-        help="TOML file with the keys that differ from configs/default.toml.",
+        help="TOML file with keys that override configs/default.toml.",
         rich_help_panel=CONFIGURATION,
     ),
 ]
@@ -190,7 +190,7 @@ NoWindow = Annotated[
     bool,
     typer.Option(
         "--headless",
-        help="Open no window, even if the configuration asks for one.",
+        help="Open no window, even if the configuration enables it.",
         rich_help_panel=DISPLAY,
     ),
 ]

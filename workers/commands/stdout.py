@@ -1,4 +1,4 @@
-"""Reserves standard output for data; everything else goes to standard error."""
+"""Reserves standard output for data and redirects everything else to standard error."""
 
 import os
 import sys
@@ -14,13 +14,13 @@ from pipeline.base.line_file import STDOUT
 def reserved_stdout(*files: str) -> Iterator[Connection | None]:
     """Reserves standard output if one of ``files`` is ``-``.
 
-    Descriptors are exchanged, so that what libraries print goes to standard error, too.
+    File descriptors are swapped, so that output of libraries goes to standard error, too.
 
     Yields:
-        The reserved standard output, in the form that can be handed to a spawned process; else None.
+        The reserved standard output, in a form that can be passed to a spawned process; None if not reserved.
 
     Raises:
-        ConfigError: Standard output is closed, or wanted twice.
+        ConfigError: Standard output is closed, or requested twice.
     """
     if files.count(STDOUT) > 1:
         raise ConfigError("predictions and events can't both go to standard output: give one of them a file")

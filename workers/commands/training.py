@@ -70,7 +70,7 @@ def train(
         typer.Option(
             "--config",
             metavar="FILE",
-            help="TOML file with the options that differ from configs/train_motion.toml.",
+            help="TOML file with options that override configs/train_motion.toml.",
             rich_help_panel=CONFIGURATION,
         ),
     ] = None,
@@ -106,7 +106,7 @@ def evaluate(
         typer.Option(
             "--pictures",
             metavar="FOLDER",
-            help="Photos not used in training; without, rendered pictures.",
+            help="Photos not used in training. Default: rendered images.",
             rich_help_panel=CLIPS,
         ),
     ] = None,
@@ -148,7 +148,7 @@ def evaluate(
         typer.Option(
             "--still",
             metavar="FOLDER",
-            help="Score false motion on pictures that are repeated with noise.",
+            help="Score false motion on still images repeated with noise.",
             rich_help_panel=DENSE,
         ),
     ] = None,
@@ -183,7 +183,7 @@ def evaluate(
             "--still-frames",
             metavar="N",
             min=1,
-            help="Frames made of each picture of --still.",
+            help="Frames generated from each image of --still.",
             rich_help_panel=DENSE,
         ),
     ] = 100,
@@ -232,7 +232,7 @@ def evaluate(
 ) -> None:
     """Score a model on data that it was not trained on.
 
-    By default on pictures with rendered camera motions; otherwise on real video (--video) or labelled clips
+    By default on images with rendered camera motions; otherwise on real video (--video) or labelled clips
     (--data). Controls, such as shuffled frames, show whether the model relies on motion. --flow, --moving,
     --still and --camera score dense motion beside OpenCV's DIS, Farneback and MOG2.
     """
@@ -282,7 +282,7 @@ def export(
     ] = None,
     int8: Annotated[
         bool,
-        typer.Option("--int8", help="Quantise to int8 (OpenVINO only) and print the loss of accuracy."),
+        typer.Option("--int8", help="Quantise to int8 (OpenVINO only) and print the accuracy loss."),
     ] = False,
 ) -> None:
     """Export the model's step as an ONNX or OpenVINO file.
@@ -295,7 +295,7 @@ def export(
     from pipeline.runtime.exported.formats import check_export
 
     with as_user_error():
-        check_export(checkpoint, out, kind, int8=int8)  # before torch is loaded, which takes seconds
+        check_export(checkpoint, out, kind, int8=int8)  # first: importing torch takes seconds
         print_stage(f"{out}: loading {checkpoint} ...")
 
         from pipeline.runtime.exported.export_command import export_step

@@ -1,4 +1,4 @@
-"""The command ``outlets test``: sends a test event to each configured outlet."""
+"""The command ``outlets test``, which sends a test event to each configured outlet."""
 
 import typer
 
@@ -12,12 +12,12 @@ app = typer.Typer(
 
 @app.callback()
 def _outlets() -> None:
-    """Makes ``test`` a command of its own."""
+    """Makes ``test`` a subcommand."""
 
 
 @app.command("test", epilog=example("outlets test --config site.toml"))
 def try_outlets(config: ConfigFile = None, overrides: Overrides = None) -> None:
-    """Send one test event to each configured outlet; exit with 3 if one of them refuses it."""
+    """Send one test event to each configured outlet; exit with code 3 if one of them fails."""
     import msgspec
 
     from pipeline.base.clock import now_ns
@@ -30,7 +30,7 @@ def try_outlets(config: ConfigFile = None, overrides: Overrides = None) -> None:
 
     loaded = load_config(config, overrides or ())
     if not loaded.outlets:
-        raise UserError("no outlet is configured: name a file with [outlets.NAME] with --config")
+        raise UserError("no outlet is configured: give --config a file with [outlets.NAME]")
     now = now_ns()
     event = Event(
         id=event_id("test", now), time=rfc3339(now), stream_id="test", kind="entered", phase="once",
@@ -38,7 +38,7 @@ def try_outlets(config: ConfigFile = None, overrides: Overrides = None) -> None:
     )  # fmt: skip
     body, code = msgspec.json.encode(event), exit_codes.OK
     for name, outlet in loaded.outlets.items():
-        if outlet.kind == "mqtt":  # a pipeline that runs keeps its own states
+        if outlet.kind == "mqtt":  # leaves the retained states of a running pipeline alone
             outlet = msgspec.structs.replace(outlet, topic=f"{outlet.topic}/test")
         sender = open_sender(name, outlet, loaded.watched())
         try:

@@ -17,7 +17,7 @@ def run_worker(role: Role, config: Config) -> int:
     """Runs one worker in this terminal; returns its exit code.
 
     Raises:
-        UserError: The user has to change something.
+        UserError: The input is not valid.
     """
     if role == "capture" and not config.control.listen:
         config = with_demo(config)
@@ -40,7 +40,7 @@ def run_worker(role: Role, config: Config) -> int:
 
 
 def with_demo(config: Config) -> Config:
-    """The demo tour where no stream is configured."""
+    """Adds the demo if no stream is configured."""
     if config.streams:
         return config
     return msgspec.structs.replace(
@@ -49,7 +49,7 @@ def with_demo(config: Config) -> Config:
 
 
 def with_output_folder(config: Config) -> Config:
-    """A folder of its own for each run, so that no run overwrites another's videos; one store for all."""
+    """Gives each run its own output folder for videos; the store and evidence are shared by all runs."""
     store = msgspec.structs.replace(config.store, file=str(config.store_file() or ""))
     evidence = msgspec.structs.replace(config.evidence, folder=str(config.evidence_folder() or ""))
     config = msgspec.structs.replace(config, store=store, evidence=evidence)

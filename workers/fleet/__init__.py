@@ -1,4 +1,4 @@
-"""Fleets: workers on many machines, started by Ray, with our own placement of streams.
+"""Fleets: workers on many machines, started by Ray; the placement of streams is our own.
 
 Only ``ray_cluster`` imports Ray.
 """

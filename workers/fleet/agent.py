@@ -31,14 +31,14 @@ _STARTING: WorkerState = "starting"
 
 
 class Agent:
-    """Starts its worker at once, and again whenever it dies or hangs.
+    """Starts its worker immediately and restarts it whenever it dies or hangs.
 
     Args:
-        role: Of the worker.
-        name: Of the worker, unique in the fleet.
-        config: The pipeline's, as JSON: it comes from another machine.
-        place: Where this is.
-        threads: For the network on a CPU; 0: as many as there are cores.
+        role: The worker's role.
+        name: The worker's name, unique in the fleet.
+        config: Configuration of the pipeline as JSON, since it comes from another machine.
+        place: Where this agent runs.
+        threads: CPU threads for the network; 0 means one per core.
     """
 
     def __init__(self, role: Role, name: str, config: bytes, place: Place, threads: int = 0) -> None:
@@ -64,7 +64,7 @@ class Agent:
             thread.start()
 
     def beat(self) -> Beat:
-        """What there is to say of the worker now; never waits for it."""
+        """The worker's current state; never blocks on the worker."""
         lines = [self._lines.popleft() for _ in range(len(self._lines))]
         child, state, sink = self._child, self._state, self._config.sink
         return Beat(
@@ -85,14 +85,14 @@ class Agent:
         )
 
     def ask(self, question: Question) -> Answer:
-        """Asks the worker: see ``worker_client.ask``."""
+        """Sends a request to the worker: see ``worker_client.ask``."""
         answer = ask(self._socket, question)
         if question.method != "GET" and answer.done:
             self._keep_entry(question)
         return answer
 
     def stop(self) -> None:
-        """Ends the worker in order, or after a while at once."""
+        """Stops the worker gracefully; kills it if that takes too long."""
         self._closing.set()
         self._threads[0].join()
         self._child.ask_to_stop()
@@ -123,7 +123,7 @@ class Agent:
             self._entries.pop(unquote(question.path.rpartition("/")[2]), None)
 
     def _start(self) -> None:
-        """Starts the worker at ports of its own: somebody else may have taken those that it had before."""
+        """Starts the worker on newly chosen ports: another process may have taken the previous ones."""
         role, host = self._child.role, self._place.host
         self._endpoints = {
             key: f"tcp://{_in_brackets(host)}:{_free_port(host)}"
@@ -138,7 +138,7 @@ class Agent:
     # -- threads -----------------------------------------------------------------------------------
 
     def _keep(self) -> None:
-        """Starts the worker, and again after a wait that grows with failures in a row."""
+        """Starts the worker and restarts it with a back-off that grows with consecutive failures."""
         child, run = self._child, self._config.run
         self._start()
         while not self._closing.wait(_LOOK_S):
@@ -147,13 +147,13 @@ class Agent:
                 self._note(f"{child.name}: {report.text}")
             if child.alive:
                 if self._hangs or (not child.ready and child.age_s > run.ready_timeout_s):
-                    self._note(f"{child.name} hangs: killed")
+                    self._note(f"{child.name} hung and was killed")
                     child.kill()
                 continue
             if child.restart_at_s is None:
                 wait_s = child.wait_after_death(run)
                 child.restart_at_s = time.monotonic() + wait_s
-                self._note(f"{child.name} {child.cause_of_death}: starting it again in {wait_s:g} s")
+                self._note(f"{child.name} {child.cause_of_death}: restarting in {wait_s:g} s")
             elif time.monotonic() >= child.restart_at_s:
                 child.join()
                 child.restarts += 1
@@ -161,7 +161,7 @@ class Agent:
                 self._start()
 
     def _look(self) -> None:
-        """Sees how the worker is; its control server answers that also while the worker is busy."""
+        """Polls the worker's health; its control server answers even while the worker is busy."""
         states: dict[str, WorkerState] = {"ready": "ready", "hung": "down"}
         child, limit_s = self._child, self._config.run.hung_after_s
         heard_s = time.monotonic()
@@ -176,7 +176,7 @@ class Agent:
                 heard_s = time.monotonic()
                 self._session, self._state = told["session"], states.get(told["state"], _STARTING)
                 self._hangs = told["state"] == "hung"
-            else:  # the whole process stands still
+            else:  # the whole process is stuck
                 self._state = "down"
                 self._hangs = 0 < limit_s < time.monotonic() - heard_s
 
@@ -186,7 +186,7 @@ class Agent:
                 self._hear()
 
     def _hear(self) -> None:
-        """Takes in what the worker owns, and how much it has to do; a busy one takes its time to answer."""
+        """Fetches the worker's streams and load; a busy worker may answer late."""
         asked_ns = now_ns()
         told = ask(self._socket, Question("GET", "/streams"), _ASK_TIMEOUT_S).read()
         if isinstance(told, dict) and "streams" in told:
@@ -203,7 +203,7 @@ class Agent:
 
 
 def _remove_left_folders() -> None:
-    """Of agents that were killed on this machine."""
+    """Deletes the folders of agents that were killed on this machine."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         pid = folder.name.removeprefix(_PREFIX).partition("-")[0]
         if pid.isdecimal() and not psutil.pid_exists(int(pid)):
@@ -213,7 +213,7 @@ def _remove_left_folders() -> None:
 def _of_worker(
     config: Config, role: Role, name: str, endpoints: dict[str, str], control: Path, threads: int
 ) -> Config:
-    """The pipeline's configuration as one worker of a fleet needs it; its links come later."""
+    """The pipeline's configuration for one worker of a fleet, without its links, which are set later."""
     inference = msgspec.structs.replace(
         config.inference, name=name, assigned=True, threads=config.inference.threads or threads
     )
@@ -225,7 +225,7 @@ def _of_worker(
 
 
 def _free_port(host: str) -> int:
-    """A port of this machine that nobody uses now."""
+    """A port of this machine that is free now."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as trial:
         trial.bind((host, 0))

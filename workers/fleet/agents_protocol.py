@@ -16,35 +16,35 @@ class Agents(Protocol):
     """The agents of the fleet, wherever they run."""
 
     def start(self, role: Role, name: str, where: AgentsConfig) -> None:
-        """Makes sure that there is such an agent; nothing happens if there is."""
+        """Starts an agent unless it already exists."""
 
     def stop(self, name: str) -> None:
-        """Ends an agent and its worker, in order."""
+        """Stops an agent and its worker gracefully."""
 
     def names(self) -> list[str]:
-        """Those that were started, by this coordinator or one before it."""
+        """Names of all agents started by this coordinator or an earlier one."""
 
     def beats(self) -> list[Beat]:
-        """What has come in since the last call; asks again those that have answered."""
+        """Beats received since the last call; requests the next one from each agent that has answered."""
 
     def ask(self, name: str, question: Question, is_gone: Callable[[], bool]) -> Answer:
-        """Asks a worker through its agent; code 0 if that can't be done, or it is gone before it answers."""
+        """Sends a request to a worker through its agent; code 0 if it can't be sent or the worker is lost."""
 
     def trouble(self, name: str) -> str:
-        """Why nothing is heard of an agent, as far as is known, in one line; empty if there is no trouble."""
+        """Why an agent does not answer, if known, in one line; empty if it answers."""
 
     def keep(self, text: bytes) -> None:
-        """Keeps what the next coordinator has to know; it is safe when this returns."""
+        """Stores state for the next coordinator; it is durable when this returns."""
 
     def kept(self) -> bytes | None:
-        """What was kept last, by this coordinator or one before it; None: nothing."""
+        """The state stored last, by this coordinator or an earlier one; None if there is none."""
 
 
 def capture_name(name: str) -> str:
-    """Of the capture agent of ``[capture.NAME]``."""
+    """Name of the capture agent of ``[capture.NAME]``."""
     return name if name == "capture" else f"capture-{name}"
 
 
 def role_of(name: str) -> Role:
-    """Of an agent."""
+    """The role of an agent, from its name."""
     return next(role for role in STOP_ORDER if name.partition("-")[0] == role)

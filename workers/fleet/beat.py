@@ -16,7 +16,7 @@ class Place(msgspec.Struct, frozen=True):
 
     Attributes:
         node: Ray's id of the node.
-        host: Its address, at which workers of other nodes connect.
+        host: Its address, to which workers on other nodes connect.
     """
 
     node: str
@@ -24,24 +24,24 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class Beat(msgspec.Struct, frozen=True, kw_only=True):
-    """One worker, as its agent knows it now.
+    """The state of one worker, as its agent last saw it.
 
     Attributes:
         worker: Its name.
         role: Its role.
-        place: Where it is.
-        state: ``ready``: it works; ``down``: it is dead and is started again, or does not answer.
-        session: Of its process; 0 before it was ready for the first time.
-        pid: Of its process; None if that is dead.
-        restarts: How often it was started again.
+        place: Where it runs.
+        state: ``ready``: it works; ``down``: it died and will be restarted, or it does not answer.
+        session: Session of its process; 0 until it has been ready once.
+        pid: Process id; None if the process is dead.
+        restarts: Number of restarts.
         endpoints: Where it publishes, by key of ``[endpoints]``.
-        streams: What it owns or reads, with the generation (0 for capture), as it said last.
-        streams_age_s: How long ago that was asked for.
-        entries: What capture was given to read; the agent keeps it when its worker dies. None: it was never
-            told anything.
-        load: As it said last; None of others than inference.
-        page: Address of its web page, on its machine; "" without one.
-        lines: What it has printed and the agent has to say since the last beat.
+        streams: Streams that it last reported to own or read, with their generation (0 for capture).
+        streams_age_s: Age of ``streams`` in seconds.
+        entries: Streams that a capture worker was given; the agent keeps them when its worker dies. None if
+            it was never given any.
+        load: Last reported load; None for roles other than inference.
+        page: Address of its web page on its machine; "" if it has none.
+        lines: Output of the worker and notes of the agent since the last beat.
     """
 
     worker: str

@@ -13,14 +13,14 @@ from workers.fleet.worker_client import Question, stream_path
 
 
 class FleetError(UserError):
-    """What was asked of the fleet can't be done; one line."""
+    """A request to the fleet can't be carried out; one line."""
 
 
 class Cameras:
-    """Those of the file to begin with; by their names.
+    """The fleet's cameras by name, initially those of the file.
 
     Args:
-        fleet: The file.
+        fleet: The fleet's configuration.
     """
 
     def __init__(self, fleet: Fleet) -> None:
@@ -35,7 +35,7 @@ class Cameras:
 
     @property
     def present(self) -> list[FleetStream]:
-        """As they were added."""
+        """All cameras in the order in which they were added."""
         return list(self._streams.values())
 
     @present.setter
@@ -44,28 +44,28 @@ class Cameras:
 
     @property
     def readers(self) -> dict[str, str]:
-        """The capture agent of each."""
+        """The capture agent of each camera."""
         return {name: capture_name(self._fleet.capture_of(stream)) for name, stream in self._streams.items()}
 
     def add(self, stream: FleetStream) -> None:
-        """Adds one; nothing happens if it is there.
+        """Adds a camera; does nothing if the same one already exists.
 
         Raises:
-            FleetError: There is another one of that name, or its capture agent is not there.
+            FleetError: Another camera has that name, or its capture agent does not exist.
         """
         try:
             self._fleet.capture_of(stream)
         except ValueError as error:
             raise FleetError(str(error)) from None
         if self._streams.get(stream.id, stream) != stream:
-            raise FleetError(f"there is another stream {stream.id!r}: remove it first")
+            raise FleetError(f"another stream is named {stream.id!r}: remove it first")
         self._streams[stream.id] = stream
 
     def remove(self, stream_id: str) -> None:
-        """Removes one.
+        """Removes a camera.
 
         Raises:
-            FleetError: There is none of that name.
+            FleetError: No camera has that name.
         """
         if self._streams.pop(stream_id, None) is None:
             raise FleetError(f"there is no stream {stream_id!r}")
@@ -73,12 +73,12 @@ class Cameras:
     def about(
         self, owners: Mapping[str, Owner], moving: Mapping[str, str], now_ns: int
     ) -> dict[str, dict[str, Any]]:
-        """What there is to say of each, as plain JSON data.
+        """The status of each camera as plain JSON data.
 
         Args:
-            owners: Of their streams.
-            moving: Where streams are being moved to.
-            now_ns: The time.
+            owners: Owner of each stream.
+            moving: Target worker of each stream that is being moved.
+            now_ns: The current time.
         """
         return {
             name: {"capture": reader, "moving_to": moving.get(name), **_about_owner(owners.get(name), now_ns)}
@@ -86,7 +86,7 @@ class Cameras:
         }
 
     def questions(self, beat: Beat) -> list[tuple[str, Question]]:
-        """What to ask a capture worker, stream by stream, so that it reads its cameras and no others."""
+        """Requests, one per stream, after which a capture worker reads exactly its own cameras."""
         present, readers = set(beat.streams), self.readers
         given = {entry.id: _fields(entry) for entry in beat.entries or ()}
         mine = {name: _fields(one) for name, one in self._streams.items() if readers[name] == beat.worker}
@@ -98,7 +98,7 @@ class Cameras:
 
 def _about_owner(owner: Owner | None, now_ns: int) -> dict[str, Any]:
     if owner is None:
-        return {"worker": None, "generation": None, "since_s": None, "why": "no worker has it yet"}
+        return {"worker": None, "generation": None, "since_s": None, "why": "not assigned yet"}
     return {
         "worker": owner.worker,
         "generation": owner.generation,

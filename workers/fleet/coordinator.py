@@ -1,7 +1,7 @@
 """The coordinator of a fleet: tracks the owner of each stream and moves streams.
 
-One thread looks at the agents' beats, turn by turn; what takes longer, such as a move, is an errand. What the
-next coordinator has to know is kept by the agents (``notebook``) before it is done; the rest they tell it.
+One thread processes the agents' beats in turns; slow operations, such as moves, are errands. State that a
+restarted coordinator needs is stored (``notebook``) before it takes effect; the agents report the rest.
 """
 
 import threading
@@ -29,16 +29,16 @@ _TURN_S = 0.05
 _PAUSE_S = 1.0
 _BEGIN_S = 10.0
 _MISSED_BEATS = 2
-"""Then a worker is probed: one that is only slow answers late now and then."""
-_STARTS = "the coordinator is starting: it reads what the one before it has kept"
+"""A worker that misses this many beats is probed; a slow one may miss a single beat."""
+_STARTS = "the coordinator is starting: restoring its stored state"
 
 
 class Coordinator:
-    """Runs from its making until ``close``.
+    """Runs from construction until ``close``.
 
     Args:
-        fleet: The file.
-        agents: Its agents.
+        fleet: The fleet's configuration.
+        agents: The fleet's agents.
     """
 
     def __init__(self, fleet: Fleet, agents: Agents) -> None:
@@ -63,13 +63,13 @@ class Coordinator:
         self._thread = threading.Thread(target=self._run, name="coordinator", daemon=True)
         self._thread.start()
 
-    # -- what people ask ---------------------------------------------------------------------------
+    # -- commands ----------------------------------------------------------------------------------
 
     def add(self, stream: FleetStream) -> None:
         """Adds a camera.
 
         Raises:
-            FleetError: There is another one of that name, its capture agent isn't there, or it can't be kept.
+            FleetError: Another camera has that name, its capture agent does not exist, or storing it failed.
         """
         self._wait_until_begun()
         with self._lock:
@@ -78,10 +78,10 @@ class Coordinator:
             self._notes.add("added", stream=stream.id)
 
     def remove(self, stream_id: str) -> None:
-        """Removes a camera, in order: what was captured is still predicted and shown.
+        """Removes a camera; frames that were already captured are still predicted and shown.
 
         Raises:
-            FleetError: There is none of that name, or that can't be kept.
+            FleetError: No camera has that name, or storing the change failed.
         """
         self._wait_until_begun()
         with self._lock:
@@ -90,43 +90,43 @@ class Coordinator:
             self._notes.add("removed", stream=stream_id)
 
     def drain(self, node: str) -> list[str]:
-        """Empties the inference workers of a node, and gives them nothing more.
+        """Moves all streams off the inference workers of a node and places no new ones there.
 
         Args:
-            node: Its id or the beginning of that, its address, or the name of one worker.
+            node: The node's id or a prefix of it, its address, or the name of one worker.
 
         Returns:
-            The workers.
+            Names of the workers.
 
         Raises:
-            FleetError: None is there, or it can't be kept.
+            FleetError: The node has no inference worker, or storing the change failed.
         """
         self._wait_until_begun()
         with self._lock:
             with self._notebook.changing():
                 names = self._notebook.drained.add(node, self._roster)
             if not names:
-                raise FleetError(f"no inference worker is on {node!r}: see fleet status")
+                raise FleetError(f"no inference worker runs on {node!r}: see fleet status")
             self._notes.add("drain", worker=", ".join(names))
             return names
 
     def undrain(self, node: str) -> list[str]:
-        """Lets the inference workers of a node have streams again; see ``drain``.
+        """Allows streams on the inference workers of a drained node again; see ``drain``.
 
         Raises:
-            FleetError: It was not drained, or it can't be kept.
+            FleetError: The node was not drained, or storing the change failed.
         """
         self._wait_until_begun()
         with self._lock:
             with self._notebook.changing():
                 if not self._notebook.drained.remove(node, self._roster):
-                    raise FleetError(f"{node!r} was not drained: see fleet status")
+                    raise FleetError(f"{node!r} is not drained: see fleet status")
             names = self._roster.on_node(node, "inference")
             self._notes.add("undrain", worker=", ".join(names))
             return names
 
     def status(self) -> dict[str, Any]:
-        """Streams, workers, their endpoints, and what was done lately, as plain JSON data."""
+        """Streams, workers, their endpoints and recent actions, as plain JSON data."""
         with self._lock:
             now, table = now_ns(), self._owners.table
             moving = {move.stream_id: move.target for move in table.moving}
@@ -140,7 +140,7 @@ class Coordinator:
             }
 
     def close(self) -> None:
-        """Stops all agents: capture first, so that the others show what is under way."""
+        """Stops all agents, capture first, so that frames in flight are still predicted and shown."""
         self._closing.set()
         self._thread.join()
         self._errands.close()
@@ -151,10 +151,10 @@ class Coordinator:
 
     def _wait_until_begun(self) -> None:
         if not self._has_begun.wait(_BEGIN_S):
-            raise FleetError("the coordinator is still starting: see fleet status, and try again")
+            raise FleetError("the coordinator is still starting: try again, or see fleet status")
 
     def _about(self, name: str, now: int) -> dict[str, Any]:
-        """A worker; of its streams the table knows better than its last beat."""
+        """The status of a worker; its streams come from the table, which is newer than the last beat."""
         told = {"role": role_of(name), **self._roster.about(name, now)}
         if trouble := self._agents.trouble(name):
             told["why"] = trouble
@@ -173,12 +173,12 @@ class Coordinator:
                 beats = self._agents.beats()
                 with self._lock:
                     self._turn(beats, now_ns())
-            except Exception as error:  # the fleet needs somebody: the next turn may be better
+            except Exception as error:  # keep running: the next turn may succeed
                 self._notes.add("failed", why=f"{type(error).__name__}: {error}")
                 self._closing.wait(_PAUSE_S)
 
     def _begin(self) -> None:
-        """Starts the agents; those that a coordinator before this one has started go on."""
+        """Starts the agents; those started by an earlier coordinator keep running."""
         kept, found = self._notebook.read(), set(self._agents.names())
         self._agents.start("sink", SINK, self._fleet.sink)
         for name, where in self._fleet.capture.items():
@@ -190,10 +190,10 @@ class Coordinator:
     def _turn(self, beats: list[Beat], now: int) -> None:
         wanted = set(self._wanted_agents())
         for beat in beats:
-            if beat.worker in wanted:  # not of one that was given back
+            if beat.worker in wanted:  # ignore released agents
                 self._take(beat, now)
         for name, lease_s in self._roster.expired(now).items():
-            self._goes_down(name, f"it has not answered for {lease_s:.2g} s", now)
+            self._goes_down(name, f"no answer for {lease_s:.2g} s", now)
         self._probe_silent(now)
         self._connect()
         self._give_cameras()
@@ -218,18 +218,18 @@ class Coordinator:
             self._owners.table.worker_down(name, now)
 
     def _probe_silent(self, now: int) -> None:
-        """Looks whether workers that have missed beats are dead: then their lease need not end."""
+        """Probes workers that have missed beats: a dead one is taken down before its lease expires."""
         for known in self._roster.silent(now, _MISSED_BEATS * self._fleet.beat_s):
             name, endpoints = known.beat.worker, list(known.beat.endpoints.values())
 
             def probed(is_dead: bool, name: str = name, heard_ns: int = known.heard_ns) -> None:
                 if is_dead and self._roster.lose(name, heard_ns):
-                    self._goes_down(name, "nobody listens at its port any more", now_ns())
+                    self._goes_down(name, "its port refuses connections", now_ns())
 
             self._errands.begin(("probe", name), partial(refuses, endpoints), probed)
 
     def _connect(self) -> None:
-        """Tells workers whose frames and predictions there are."""
+        """Sends workers the endpoints to which they have to connect."""
         for name, links in self._roster.to_connect():
 
             def connected(answer: Answer, name: str = name, links: dict[str, list[str]] = links) -> None:
@@ -239,14 +239,14 @@ class Coordinator:
             self._questions.ask(("links", name), connected, name, Question("PUT", "/links", links))
 
     def _give_cameras(self) -> None:
-        """Capture agents read what they are to read, and nothing else."""
+        """Makes capture agents read exactly the cameras assigned to them."""
         for known in self._roster.up("capture"):
             name = known.beat.worker
             for stream_id, question in self._notebook.cameras.questions(known.beat):
                 self._questions.ask(("camera", stream_id), _nothing, name, question)
 
     def _scale(self, now: int) -> None:
-        """Asks for inference workers, or gives some back: emptied first, then ended."""
+        """Requests more inference workers, or drains and then stops some."""
         table, carried = self._owners.table, self._owners.carried
         staying = self._slots.names - self._slots.leaving
         used = staying - table.draining
@@ -272,4 +272,4 @@ class Coordinator:
 
 
 def _nothing(_: Answer) -> None:
-    """The next beat shows what became of it."""
+    """Ignores the answer: the next beat shows the result."""

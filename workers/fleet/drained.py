@@ -1,4 +1,4 @@
-"""Nodes and workers that were drained by hand."""
+"""Nodes and workers drained by ``fleet drain``."""
 
 from collections.abc import Iterable, Mapping
 
@@ -7,11 +7,11 @@ from workers.fleet.roster import Roster
 
 
 class Drained:
-    """A node stays drained whatever worker is on it, also one that comes later.
+    """Drained nodes and workers; a drained node also covers workers that start there later.
 
     Attributes:
-        nodes: Address of each drained node, by its id.
-        workers: Those that were drained by their name.
+        nodes: Address of each drained node, by node id.
+        workers: Workers that were drained by name.
     """
 
     def __init__(self, nodes: Mapping[str, str] | None = None, workers: Iterable[str] = ()) -> None:
@@ -22,11 +22,11 @@ class Drained:
         """Drains a node or a worker.
 
         Args:
-            text: A node's id or the beginning of that, its address, or the name of one worker.
-            roster: Knows the workers.
+            text: A node's id or a prefix of it, its address, or the name of one worker.
+            roster: The known workers.
 
         Returns:
-            The inference workers that are there now; if there is none, nothing was done.
+            The inference workers that run there now; if there are none, nothing is drained.
         """
         names = roster.on_node(text, "inference")
         if text in names:
@@ -36,7 +36,7 @@ class Drained:
         return names
 
     def remove(self, text: str, roster: Roster) -> bool:
-        """Takes that back; whether there was anything to take back."""
+        """Undoes ``add``; returns whether the node or worker was drained."""
         here = {roster.place(name).node for name in roster.on_node(text, "inference") if name == text}
         nodes = [
             node
@@ -50,5 +50,5 @@ class Drained:
         return bool(nodes) or is_worker
 
     def has(self, beat: Beat) -> bool:
-        """Whether a worker is to have no streams."""
+        """Whether a worker is drained."""
         return beat.worker in self.workers or beat.place.node in self.nodes

@@ -12,7 +12,7 @@ _MOST_AT_ONCE = 32
 
 
 class Errands:
-    """Begins them, and tells what came of them.
+    """Runs operations in a thread pool and passes on their results.
 
     Args:
         lock: Held while ``then`` is called.
@@ -25,12 +25,12 @@ class Errands:
         self._is_closed = False
 
     def begin(self, key: tuple[str, ...], work: Callable[[], R], then: Callable[[R], None]) -> None:
-        """Does something, and then something with its result; nothing if one of this key is under way.
+        """Runs ``work``, then ``then`` with its result; does nothing if an errand of this key is running.
 
         Args:
-            key: What it is about.
-            work: Done in another thread, without the lock.
-            then: Done after that, under the lock; not if it failed.
+            key: Identifies the operation.
+            work: Called in another thread, without the lock.
+            then: Called with the result, under the lock; not called if ``work`` raised.
         """
         if self._is_closed or key in self._under_way:
             return
@@ -45,11 +45,11 @@ class Errands:
                 with self._lock:
                     then(result)
             except Exception:
-                sys.excepthook(*sys.exc_info())  # into the log of this process
+                sys.excepthook(*sys.exc_info())  # to the log of this process
 
         self._under_way[key] = self._pool.submit(run)
 
     def close(self) -> None:
-        """Waits for those that are under way; begins no more. Not to be called under the lock."""
+        """Waits for running errands and starts no more. Do not call it while holding the lock."""
         self._is_closed = True
         self._pool.shutdown()

@@ -23,9 +23,9 @@ class AgentsConfig(Section, frozen=True, kw_only=True):
     """Where agents run.
 
     Attributes:
-        labels: A node has to have these labels: ``ray start --labels site=gate``.
-        cpus: What Ray sets aside for each.
-        gpus: The same; parts of one are shared.
+        labels: Labels that a node must have: ``ray start --labels site=gate``.
+        cpus: CPUs that Ray reserves for each agent.
+        gpus: GPUs that Ray reserves for each agent; a fraction shares one GPU.
     """
 
     labels: dict[str, str] = msgspec.field(default_factory=dict)
@@ -37,14 +37,14 @@ class InferenceAgents(AgentsConfig, frozen=True, kw_only=True):
     """``[inference]``.
 
     Attributes:
-        scaling: How many there are.
+        scaling: How many workers run.
     """
 
     scaling: ScalingPolicy = ScalingPolicy()
 
 
 class FleetStream(StreamConfig, frozen=True, kw_only=True):
-    """``[[streams]]``: as of a pipeline, and which capture agent reads it; "" where there is only one."""
+    """``[[streams]]``: as in a pipeline, plus the capture agent that reads it; "" if there is only one."""
 
     capture: str = ""
 
@@ -53,15 +53,15 @@ class Fleet(Section, frozen=True, kw_only=True):
     """The whole file.
 
     Attributes:
-        name: Several fleets on one Ray cluster have different names.
-        pipeline: Configuration of all workers, a path beside this file; "" for the defaults.
-        lease_s: A worker that has not answered for so long has lost its streams.
-        beat_s: How often each is asked.
-        inference: Its agents.
+        name: Name of the fleet; unique in its Ray cluster.
+        pipeline: Configuration file of all workers, relative to this file; "" for the defaults.
+        lease_s: A worker that has not answered for this long loses its streams.
+        beat_s: Interval between heartbeats of each agent.
+        inference: The inference agents.
         capture: Agents that read cameras, by name.
-        sink: The agent that shows and tells.
+        sink: The agent that displays frames and reports events.
         placement: How streams are placed and moved.
-        streams: The cameras; more come by ``fleet add``.
+        streams: The initial cameras; ``fleet add`` adds more.
     """
 
     name: Name = "kvq"
@@ -84,7 +84,7 @@ class Fleet(Section, frozen=True, kw_only=True):
             seen.add(stream.id)
             self.capture_of(stream)
         if self.inference.scaling.least > self.inference.scaling.most:
-            raise ValueError("inference.scaling: least is more than most")
+            raise ValueError("inference.scaling: least must not exceed most")
         if self.lease_s < 2 * self.beat_s:
             raise ValueError(f"lease_s ({self.lease_s:g}) must be at least twice beat_s ({self.beat_s:g})")
 
@@ -92,23 +92,23 @@ class Fleet(Section, frozen=True, kw_only=True):
         """The capture agent that reads a stream.
 
         Raises:
-            ValueError: It names none, or one that is not there.
+            ValueError: The stream names no agent, or one that does not exist.
         """
         names = ", ".join(self.capture)
         if stream.capture in self.capture:
             return stream.capture
         if stream.capture:
-            raise ValueError(f"stream {stream.id!r}: there is no [capture.{stream.capture}], only {names}")
+            raise ValueError(f"stream {stream.id!r}: no [capture.{stream.capture}]; there is {names}")
         if len(self.capture) > 1:
-            raise ValueError(f"stream {stream.id!r}: say which agent reads it: capture = one of {names}")
+            raise ValueError(f"stream {stream.id!r}: set capture to one of {names}")
         return next(iter(self.capture))
 
 
 def new_stream(stream_id: str, source: str, capture: str) -> FleetStream:
-    """A stream that is added while the fleet runs.
+    """A stream to add to a running fleet.
 
     Raises:
-        ConfigError: It can't be called that; one line.
+        ConfigError: The name is not valid; one line.
     """
     try:
         return msgspec.convert({"id": stream_id, "source": source, "capture": capture}, FleetStream)
@@ -117,7 +117,7 @@ def new_stream(stream_id: str, source: str, capture: str) -> FleetStream:
 
 
 def with_endpoints_of(config: Config, endpoints: Mapping[str, Sequence[str]]) -> Config:
-    """The configuration of whoever listens to workers at these endpoints, by key of ``[endpoints]``."""
+    """The configuration for listening to workers at these endpoints, by key of ``[endpoints]``."""
     found = {key: list(places) for key, places in endpoints.items()}
     return msgspec.structs.replace(config, endpoints=msgspec.structs.replace(config.endpoints, **found))
 
@@ -126,20 +126,22 @@ def load_fleet(path: Path, overrides: Sequence[str] = ()) -> tuple[Fleet, Config
     """Reads a fleet's file and the configuration of its workers.
 
     Args:
-        path: The file.
-        overrides: ``"section.key=value"`` each, of the workers' configuration.
+        path: The fleet's file.
+        overrides: ``"section.key=value"`` entries for the workers' configuration.
 
     Raises:
-        ConfigError: One of them can't be read or is wrong; one line that names the key.
+        ConfigError: A file can't be read or is not valid; one line that names the key.
     """
     fleet = fill(Fleet, [], path, (), keys_in="docs/fleet.md")
     pipeline = path.parent / fleet.pipeline if fleet.pipeline else None
     config = load_config(pipeline, overrides)
     told = pipeline or "configuration of the workers"
     if config.streams:
-        raise ConfigError(f"{told}: [[streams]] of a fleet stand in {path}")
+        raise ConfigError(f"{told}: remove [[streams]]: a fleet's streams belong in {path}")
     if config.inference.shared_by or config.inference.workers > 1:
-        raise ConfigError(f"{told}: a fleet shares streams by itself: no inference.workers or shared_by")
+        raise ConfigError(
+            f"{told}: remove inference.workers and inference.shared_by: the fleet places streams itself"
+        )
     if config.control.listen:
-        raise ConfigError(f"{told}: control.listen is set by the fleet's agents")
+        raise ConfigError(f"{told}: remove control.listen: the fleet's agents set it")
     return fleet, config

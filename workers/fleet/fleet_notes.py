@@ -1,4 +1,4 @@
-"""What was done in a fleet lately, and why."""
+"""Recent actions of a fleet and their reasons."""
 
 from collections import deque
 from typing import Any
@@ -9,17 +9,17 @@ _MOST = 200
 
 
 class Notes:
-    """The newest ones, as plain JSON data."""
+    """The newest notes, as plain JSON data."""
 
     def __init__(self) -> None:
         self._notes: deque[dict[str, Any]] = deque(maxlen=_MOST)
 
     def add(self, what: str, **about: Any) -> None:
-        """Notes something; what is empty is left out."""
+        """Adds a note; empty values are left out."""
         told = {key: value for key, value in about.items() if value not in ("", None)}
         self._notes.append({"time_ns": now_ns(), "what": what, **told})
 
     @property
     def newest(self) -> list[dict[str, Any]]:
-        """In the order in which they came."""
+        """The newest notes, oldest first."""
         return list(self._notes)

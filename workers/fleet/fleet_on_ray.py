@@ -1,7 +1,7 @@
-"""A fleet on Ray: its coordinator as an actor, started, asked and ended from a command line.
+"""A fleet on Ray: its coordinator as an actor, controlled from the command line.
 
-Its actors are named and detached: they outlive the command that started them, and Ray starts them again
-where there is room, also on another node.
+Its actors are named and detached: they outlive the command that started them, and Ray restarts them on any
+node that has room.
 """
 
 import contextlib
@@ -24,13 +24,13 @@ _LOOK_S = 0.1
 
 
 def up(fleet: Fleet, config: Config) -> Any:
-    """Starts the coordinator of a fleet; the one that is there goes on.
+    """Starts the coordinator of a fleet; one that already runs is kept.
 
     Returns:
         Its handle.
 
     Raises:
-        RayError: The one that is there was told something else.
+        RayError: The fleet already runs with another configuration.
     """
     told = msgspec.json.encode(fleet), msgspec.json.encode(config)
     actor = (
@@ -44,23 +44,23 @@ def up(fleet: Fleet, config: Config) -> Any:
             max_restarts=-1,
             max_concurrency=CALLS,
             num_cpus=0,
-            resources={"node:__internal_head__": 0.001},  # without the head there is no fleet anyway
+            resources={"node:__internal_head__": 0.001},  # a fleet can't run without its head
         )
         .remote(*told, str(Path.cwd()))
     )
     if not call(actor, "has", *told):
         raise RayError(
-            f"fleet {fleet.name!r} is up with another configuration: `fleet down --fleet {fleet.name}` "
-            "first; cameras alone: `fleet add`, `fleet remove`"
+            f"fleet {fleet.name!r} is up with another configuration: run `fleet down --fleet {fleet.name}` "
+            "first; to change only cameras, use `fleet add` and `fleet remove`"
         )
     return actor
 
 
 def coordinator(fleet: str) -> Any:
-    """The coordinator that runs.
+    """The running coordinator of a fleet.
 
     Raises:
-        RayError: There is none.
+        RayError: The fleet is not up.
     """
     try:
         return ray().get_actor(COORDINATOR, namespace=namespace(fleet))
@@ -69,11 +69,11 @@ def coordinator(fleet: str) -> Any:
 
 
 def call(actor: Any, method: str, *args: Any, timeout_s: float = _ASK_S) -> Any:
-    """Calls a method of an actor, and waits for what it returns; again if it is just being started again.
+    """Calls a method of an actor and returns its result; retries while the actor is restarting.
 
     Raises:
-        RayError: It does not answer.
-        UserError: What it raised.
+        RayError: The actor does not answer.
+        UserError: Raised by the method.
     """
     package, until = ray(), time.monotonic() + timeout_s
     while True:
@@ -91,40 +91,40 @@ def call(actor: Any, method: str, *args: Any, timeout_s: float = _ASK_S) -> Any:
 
 
 def listening(config: Config, actor: Any) -> Config:
-    """The configuration of a monitor of all workers, wherever they are now."""
+    """The configuration of a monitor that listens to all workers at their current endpoints."""
     return with_endpoints_of(config, call(actor, "status")["endpoints"])
 
 
 def down(fleet: str) -> None:
-    """Ends a fleet: its workers in order, then its coordinator, then what else is left.
+    """Stops a fleet: its workers in order, then its coordinator, then anything left over.
 
     Raises:
-        RayError: There is none.
+        RayError: The fleet is not up.
     """
     package, found = ray(), names(fleet)
     if not found:
         raise _no_fleet(fleet)
     with contextlib.suppress(RayError):
         call(coordinator(fleet), "close", timeout_s=_CLOSE_S)
-    for name in sorted(found, key=lambda name: name != COORDINATOR):  # it would start the others again
+    for name in sorted(found, key=lambda name: name != COORDINATOR):  # it would restart the others
         with contextlib.suppress(ValueError):
             package.kill(package.get_actor(name, namespace=namespace(fleet)), no_restart=True)
     kv()._internal_kv_del(KEPT, del_by_prefix=True, namespace=namespace(fleet))
 
 
 def _no_fleet(fleet: str) -> RayError:
-    return RayError(f"no fleet {fleet!r} is up: python run_stream.py fleet up --config FILE")
+    return RayError(f"fleet {fleet!r} is not up: start it with `kvq-stream fleet up --config FILE`")
 
 
 class _CoordinatorActor(Coordinator):
-    """A coordinator of agents that are actors."""
+    """A coordinator whose agents are Ray actors."""
 
     def __init__(self, fleet: bytes, config: bytes, folder: str) -> None:
         read = msgspec.json.decode(fleet, type=Fleet)
         self._told = fleet, config
-        actor: str = ray().get_runtime_context().get_actor_id()  # the same when it is started again
+        actor: str = ray().get_runtime_context().get_actor_id()  # unchanged by a restart
         super().__init__(read, RayAgents(read.name, config, folder, read.beat_s, actor))
 
     def has(self, fleet: bytes, config: bytes) -> bool:
-        """Whether it was started with these."""
+        """Whether the coordinator was started with this configuration."""
         return self._told == (fleet, config)

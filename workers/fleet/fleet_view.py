@@ -10,10 +10,12 @@ from rich.text import Text
 
 _MOST_STREAMS = 40
 _MOST_NOTES = 12
+_NOTES = {"said": "log", "more": "scale up", "fewer": "scale down", "not moved": "move failed"}
+"""What the table shows instead of a note's key."""
 
 
 def render_status(status: dict[str, Any]) -> RenderableType:
-    """What ``Coordinator.status`` tells, as tables."""
+    """The result of ``Coordinator.status`` as tables."""
     workers = Table(title=f"fleet {status['fleet']}", title_justify="left")
     for name in ("worker", "state", "node", "streams", "busy", "restarts"):
         workers.add_column(name)
@@ -45,20 +47,20 @@ def render_status(status: dict[str, Any]) -> RenderableType:
     silent = {name: about["why"] for name, about in status["workers"].items() if "why" in about}
     waiting = [name for name, about in status["workers"].items() if about["state"] == "waits"]
     if rest := [name for name in waiting if name not in silent]:
-        parts.append(Text(f"waits until a node has room and the labels for it: {', '.join(rest)}"))
+        parts.append(Text(f"waiting for a node with free resources and matching labels: {', '.join(rest)}"))
     parts += [Text(f"{name}: {why}") for name, why in silent.items()]
     if status["waits"]:
         parts.append(Text(status["waits"]))
     parts += [
-        Text(f"web page, on {about['host']}: {about['page']}\nfrom elsewhere first: {_tunnel(about)}")
+        Text(f"web page on {about['host']}: {about['page']}\nfrom another machine, first: {_tunnel(about)}")
         for about in status["workers"].values()
         if "page" in about
     ]
     parts.append(streams)
     if (more := len(status["streams"]) - _MOST_STREAMS) > 0:
-        counts = Counter(one["worker"] or "nobody" for one in status["streams"].values())
+        counts = Counter(one["worker"] or "unassigned" for one in status["streams"].values())
         each = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
-        parts.append(Text(f"and {more} more; in all: {each}"))
+        parts.append(Text(f"and {more} more; total: {each}"))
     parts += [Text(note_in_words(note)) for note in status["notes"][-_MOST_NOTES:]]
     return Group(*parts)
 
@@ -73,7 +75,7 @@ def _tunnel(about: dict[str, Any]) -> str:
 
 
 def note_in_words(note: dict[str, Any]) -> str:
-    """One of ``notes`` as a line."""
+    """Formats a note as one line."""
     time = datetime.fromtimestamp(note["time_ns"] / 1e9).astimezone().strftime("%H:%M:%S")
     where = " ".join(
         part
@@ -87,4 +89,5 @@ def note_in_words(note: dict[str, Any]) -> str:
         )
         if part
     )
-    return f"{time} {note['what']}: {': '.join(part for part in (where, note.get('why', '')) if part)}"
+    what = _NOTES.get(note["what"], note["what"])
+    return f"{time} {what}: {': '.join(part for part in (where, note.get('why', '')) if part)}"

@@ -1,4 +1,4 @@
-"""The inference agents of a fleet as it grows and shrinks."""
+"""The inference agents of a fleet, whose number changes with the load."""
 
 from collections.abc import Collection
 
@@ -7,15 +7,15 @@ from workers.fleet.fleet_file import InferenceAgents
 
 
 class InferenceSlots:
-    """None until ``begin``. No name is used twice: one that is given back takes its time to end.
+    """Empty until ``begin``. Names are never reused, since a released agent takes time to stop.
 
     Args:
-        agents: Starts them.
-        config: Where they run, and how many.
+        agents: Starts the agents.
+        config: Where the agents run, and how many.
 
     Attributes:
-        names: Of the agents, those that wait for a node included.
-        leaving: Those that are given back as soon as they are empty.
+        names: All agents, including those that wait for a node.
+        leaving: Agents to release once they have no streams.
     """
 
     def __init__(self, agents: Agents, config: InferenceAgents) -> None:
@@ -25,10 +25,10 @@ class InferenceSlots:
         self.leaving: set[str] = set()
 
     def begin(self, found: Collection[str]) -> None:
-        """Starts the fewest that there are to be; those that are there already go on.
+        """Starts the minimum number of agents; existing ones keep running.
 
         Args:
-            found: Agents that a coordinator before this one has started.
+            found: Agents that an earlier coordinator started.
         """
         for name in sorted(name for name in found if role_of(name) == "inference"):
             self._last = max(self._last, int(name.rpartition("-")[2]))
@@ -38,7 +38,7 @@ class InferenceSlots:
             self.start_one()
 
     def start_one(self) -> str:
-        """Starts one more; its name."""
+        """Starts one more agent and returns its name."""
         self._last += 1
         name = f"inference-{self._last}"
         self.names.add(name)
@@ -46,6 +46,6 @@ class InferenceSlots:
         return name
 
     def forget(self, name: str) -> None:
-        """One is given back."""
+        """Removes a released agent."""
         self.names.discard(name)
         self.leaving.discard(name)

@@ -1,4 +1,4 @@
-"""What a coordinator that is started again has to know: cameras, drained nodes, generations."""
+"""State that a restarted coordinator needs: cameras, drained nodes, generations."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from workers.fleet.drained import Drained
 from workers.fleet.fleet_file import Fleet, FleetStream
 
 Generations: TypeAlias = Mapping[str, tuple[int, int]]
-"""As of ``FleetTable.generations``."""
+"""See ``FleetTable.generations``."""
 
 
 class _Page(msgspec.Struct, frozen=True):
@@ -23,15 +23,15 @@ class _Page(msgspec.Struct, frozen=True):
 
 
 class Notebook:
-    """As the file says to begin with; ``read`` it before anything is changed.
+    """Initially the contents of the fleet's file; call ``read`` before changing anything.
 
     Args:
-        fleet: The file.
-        agents: Keep it.
+        fleet: The fleet's configuration.
+        agents: Store the state.
 
     Attributes:
-        cameras: Those that there are now.
-        drained: What was drained by hand.
+        cameras: The current cameras.
+        drained: Drained nodes and workers.
     """
 
     def __init__(self, fleet: Fleet, agents: Agents) -> None:
@@ -41,10 +41,10 @@ class Notebook:
         self._written = self._page()
 
     def read(self) -> Generations:
-        """Goes on from what was kept last; generations of streams as they were then.
+        """Restores the stored state; returns the stored generations of the streams.
 
         Raises:
-            FleetError: It can't be read.
+            FleetError: The stored state can't be read.
         """
         if (kept := self._agents.kept()) is None:
             return {}
@@ -52,15 +52,15 @@ class Notebook:
             page = msgspec.json.decode(kept, type=_Page)
         except msgspec.DecodeError as error:
             raise FleetError(
-                f"what the last coordinator has kept can't be read ({error}): `fleet down`, then `fleet up`, "
-                "with one version of this program everywhere"
+                f"the coordinator's stored state can't be read ({error}): run `fleet down`, then `fleet up`, "
+                "with the same version of this program on all machines"
             ) from None
         self._take(page)
         self._written = page
         return page.generations
 
     def write(self, generations: Generations) -> None:
-        """Keeps all of it, if anything has changed; whatever the agents raise if that can't be done."""
+        """Stores the state if it has changed; raises what the agents raise if that fails."""
         self._generations = generations
         if (page := self._page()) != self._written:
             self._agents.keep(msgspec.json.encode(page))
@@ -68,10 +68,10 @@ class Notebook:
 
     @contextmanager
     def changing(self) -> Iterator[None]:
-        """What is changed within is kept when this ends, or not done.
+        """Stores changes made in its block when it ends; undoes them if that fails.
 
         Raises:
-            FleetError: It can't be kept.
+            FleetError: Storing failed.
         """
         before = self._page()
         try:
@@ -82,7 +82,7 @@ class Notebook:
             raise
         except Exception as error:
             self._take(before)
-            raise FleetError(f"not done, as it can't be kept: {type(error).__name__}: {error}") from None
+            raise FleetError(f"not done: storing it failed: {type(error).__name__}: {error}") from None
 
     def _page(self) -> _Page:
         nodes, workers = dict(self.drained.nodes), sorted(self.drained.workers)

@@ -1,4 +1,4 @@
-"""Whether a worker that is not heard is dead: then its streams need not wait until its lease ends."""
+"""Checks whether a silent worker is dead, so that its streams can move before its lease expires."""
 
 import socket
 from collections.abc import Sequence
@@ -9,14 +9,14 @@ _TIMEOUT_S = 0.2
 
 
 def refuses(endpoints: Sequence[str]) -> bool:
-    """Whether nobody listens any more at one of a worker's ports; False also where no answer comes.
+    """Whether a worker's port refuses connections; False also if there is no answer.
 
-    For a process that hangs the system accepts, and a machine that is cut off does not answer: both may go on
-    later. Should a firewall have refused, the worker still lives: then it is as after the end of a lease, and
-    its answers are refused by their generation.
+    The kernel still accepts connections for a process that hangs, and a machine that is cut off does not
+    answer: both may recover. If it was a firewall that refused and the worker is alive, the effect is that of
+    an expired lease: its predictions are rejected because of their old generation.
 
     Args:
-        endpoints: ``tcp://host:port`` each, at which it listens as long as it lives; one of them is tried.
+        endpoints: ``tcp://host:port`` addresses at which a live worker listens; only the first is tried.
     """
     for where in map(address.parse, endpoints[:1]):
         try:

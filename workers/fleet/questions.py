@@ -1,4 +1,4 @@
-"""Asks workers without waiting for them; what was refused is not asked again at once."""
+"""Sends requests to workers without blocking; a refused request is repeated with back-off."""
 
 from collections.abc import Callable
 from functools import partial
@@ -15,13 +15,13 @@ _NOT_FOUND = 404
 
 
 class Questions:
-    """Asks through the agents.
+    """Sends requests through the agents.
 
     Args:
-        agents: Of the fleet.
-        roster: Knows who is gone: nobody waits for them.
-        errands: Are done in other threads.
-        notes: Take what was refused.
+        agents: The fleet's agents.
+        roster: The known workers; a request to a worker that goes down is abandoned.
+        errands: Run the requests in other threads.
+        notes: Receive refusals.
     """
 
     def __init__(self, agents: Agents, roster: Roster, errands: Errands, notes: Notes) -> None:
@@ -31,13 +31,13 @@ class Questions:
     def ask(
         self, key: tuple[str, ...], then: Callable[[Answer], None], name: str, question: Question
     ) -> None:
-        """Asks in another thread; nothing if one of this key is under way, or was refused just now.
+        """Sends a request in another thread; does nothing while one of this key is running or backing off.
 
         Args:
-            key: What it is about.
+            key: Identifies the request.
             then: Called with the answer, under the lock of the errands.
-            name: Of the worker.
-            question: What.
+            name: The worker's name.
+            question: The request.
         """
         if self._pauses.holds(key, now_ns()):
             return
@@ -52,8 +52,8 @@ class Questions:
         self._errands.begin(key, partial(self.ask_now, name, question), answered)
 
     def ask_now(self, name: str, question: Question) -> Answer:
-        """Asks, and waits for the answer; code 0 if that can't be done."""
+        """Sends a request and waits for the answer; code 0 if it can't be sent."""
         try:
             return self._agents.ask(name, question, lambda: not self._roster.is_up(name))
-        except Exception as error:  # a move must be reported, or its stream has no owner for good
+        except Exception as error:  # a failed move must be reported, or its stream never gets an owner
             return Answer(0, f"{type(error).__name__}: {error}".encode())

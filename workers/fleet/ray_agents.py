@@ -1,4 +1,4 @@
-"""The agents of a fleet as Ray actors, as the coordinator starts and calls them."""
+"""The agents of a fleet as Ray actors."""
 
 import contextlib
 import os
@@ -32,11 +32,11 @@ _HOST = re.compile(r"\bip=([0-9A-Fa-f.:]+)")
 
 
 class _AgentActor(Agent):
-    """An agent that knows its node."""
+    """An agent that reports the node it runs on."""
 
     def __init__(self, role: Role, name: str, config: bytes, folder: str, threads: int) -> None:
         package = ray()
-        if Path(folder).is_dir():  # so that paths of the configuration mean the same on all machines
+        if Path(folder).is_dir():  # relative paths mean the same on all machines
             os.chdir(folder)
         place = Place(package.get_runtime_context().get_node_id(), package.util.get_node_ip_address())
         super().__init__(role, name, config, place, threads)
@@ -44,7 +44,7 @@ class _AgentActor(Agent):
 
 @dataclass
 class _Known:
-    """An agent that was started, and its answer that is awaited."""
+    """A started agent and its pending answer."""
 
     role: Role
     name: str
@@ -62,11 +62,11 @@ class RayAgents:
     """See ``Agents``.
 
     Args:
-        fleet: Its name.
-        config: Of all workers, as JSON.
-        folder: In which relative paths begin.
-        beat_s: How often each is asked how it is.
-        owner: Of what is kept: a coordinator of this fleet that is another one finds nothing.
+        fleet: Name of the fleet.
+        config: Configuration of all workers, as JSON.
+        folder: Base of relative paths.
+        beat_s: Interval between heartbeats of each agent.
+        owner: Owner of the stored state; another coordinator of this fleet does not find it.
     """
 
     def __init__(self, fleet: str, config: bytes, folder: str, beat_s: float, owner: str) -> None:
@@ -102,7 +102,7 @@ class RayAgents:
         if (known := self._agents.pop(name, None)) is None:
             return
         self._troubles.pop(name, None)
-        with contextlib.suppress(self._ray.exceptions.RayError):  # its node is gone, or it never began
+        with contextlib.suppress(self._ray.exceptions.RayError):  # its node is gone, or it never started
             self._ray.get(known.handle.stop.remote(), timeout=_STOP_S)
         self._ray.kill(known.handle, no_restart=True)
 
@@ -127,8 +127,8 @@ class RayAgents:
                 beats.append(self._ray.get(ref))
                 self._troubles.pop(known.name, None)
             except self._ray.exceptions.ActorUnavailableError:
-                continue  # its node is gone, or it is being started
-            except self._ray.exceptions.RayError as error:  # it could not begin: Ray leaves it dead
+                continue  # its node is gone, or it is starting
+            except self._ray.exceptions.RayError as error:  # it could not start: Ray leaves it dead
                 self._troubles[known.name] = _trouble(error)
                 if now - known.started_s > _AGAIN_S:
                     self.start(known.role, known.name, known.where)
@@ -139,7 +139,7 @@ class RayAgents:
         return self._troubles.get(name, "")
 
     def keep(self, text: bytes) -> None:
-        """See ``Agents``: with Ray's head, without which there is no fleet either."""
+        """See ``Agents``: stored by Ray's head node, without which a fleet can't run."""
         kv()._internal_kv_put(self._key, text, namespace=self._namespace)
 
     def kept(self) -> bytes | None:
@@ -151,15 +151,15 @@ class RayAgents:
         """See ``Agents``."""
         known = self._agents.get(name)
         if known is None:
-            return Answer(0, b"it was given back")
-        with known.questions:  # a worker does one after the other
+            return Answer(0, b"it was released")
+        with known.questions:  # a worker handles them one at a time
             return self._ask(known, question, is_gone)
 
     def _ask(self, known: _Known, question: Question, is_gone: Callable[[], bool]) -> Answer:
         until = time.monotonic() + _ASK_S
         try:
             ref = known.handle.ask.remote(question)
-            # Of a node that is cut off Ray itself says so only after ten seconds or more.
+            # Ray reports a node that is cut off only after 10 s or more.
             while not self._ray.wait([ref], timeout=_LOOK_S)[0]:
                 if is_gone() or time.monotonic() > until:
                     return Answer(0, b"it does not answer")
@@ -170,16 +170,16 @@ class RayAgents:
 
 
 def _beat(handle: Any) -> Any:
-    """Asks an agent how its worker is, in a thread of its own: questions may take all others."""
+    """Requests a heartbeat in a separate concurrency group: other requests may occupy all other threads."""
     return handle.beat.options(concurrency_group=_BEATS).remote()
 
 
 def _trouble(error: Exception) -> str:
-    """Why an agent says nothing; of an error of our own program that is the last line of its traceback."""
+    """Why an agent does not answer; for an exception in our code, the last line of its traceback."""
     lines = [line.strip() for line in _COLOR.sub("", str(error)).splitlines() if line.strip()]
     if "Traceback" not in str(error) and "creation task" not in str(error):
         return first_line(error)
     host = _HOST.search(str(error))
     where = f" on {host[1]}" if host else ""
-    hint = ": has it the same version of this program?" if _OTHER_VERSION.match(lines[-1]) else ""
-    return f"can't begin{where} ({lines[-1]}){hint}"
+    hint = ": does it run the same version of this program?" if _OTHER_VERSION.match(lines[-1]) else ""
+    return f"can't start{where} ({lines[-1]}){hint}"

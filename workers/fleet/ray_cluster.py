@@ -1,4 +1,4 @@
-"""Ray itself: the package, the cluster, and the actors and small things that a fleet has there."""
+"""Access to Ray: the package, the cluster, and a fleet's actors and stored state."""
 
 import os
 import socket
@@ -10,14 +10,14 @@ _CONNECT_S = 5.0
 
 
 class RayError(UserError):
-    """Ray is missing, or there is no cluster or no fleet; one line, with what to do."""
+    """Ray is missing, or there is no cluster or no fleet; one line that says what to do."""
 
 
 def ray() -> Any:
-    """The package.
+    """The ``ray`` package.
 
     Raises:
-        RayError: It is not installed.
+        RayError: Ray is not installed.
     """
     try:
         import ray as package
@@ -27,7 +27,7 @@ def ray() -> Any:
 
 
 def connect(fleet: str, address: str) -> None:
-    """Connects this process to the cluster, in the namespace of a fleet; once.
+    """Connects this process to the cluster in a fleet's namespace, unless it is already connected.
 
     Raises:
         RayError: There is no cluster, or Ray is missing.
@@ -44,24 +44,24 @@ def connect(fleet: str, address: str) -> None:
     except (OSError, OverflowError, RuntimeError, ValueError) as error:
         cause = first_line(error)
         raise RayError(
-            f"no Ray cluster at {address!r} ({cause}): `ray start --head` on one machine, "
-            "`ray start --address HEAD:6379` on the others, among them this one"
+            f"no Ray cluster at {address!r} ({cause}): run `ray start --head` on one machine and "
+            "`ray start --address HEAD:6379` on the others, including this one"
         ) from None
 
 
 def namespace(fleet: str) -> str:
-    """In which a fleet has its actors, and what is kept of it."""
+    """The namespace of a fleet's actors and stored state."""
     return f"kvq-{fleet}"
 
 
 def names(fleet: str) -> set[str]:
-    """Of all actors of a fleet."""
+    """Names of all actors of a fleet."""
     actors = ray().util.list_named_actors(all_namespaces=True)
     return {one["name"] for one in actors if one["namespace"] == namespace(fleet)}
 
 
 def kv() -> Any:
-    """Where Ray's head keeps small things for others; Ray Serve's controller, too, keeps its state there."""
+    """The key-value store of Ray's head node; Ray Serve's controller stores its state there, too."""
     ray()
     from ray.experimental import internal_kv
 
@@ -69,5 +69,5 @@ def kv() -> Any:
 
 
 def first_line(error: Exception) -> str:
-    """Of what an error says."""
+    """The first line of an error's message."""
     return (str(error).splitlines() or [type(error).__name__])[0]

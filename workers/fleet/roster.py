@@ -15,15 +15,15 @@ _LATELY_NS = 60 * _S
 
 @dataclass
 class Known:
-    """A worker that was heard of.
+    """A worker from which at least one beat was received.
 
     Attributes:
-        beat: The last one.
-        heard_ns: When that came.
-        silent_ns: For how long somebody has looked for the next one since.
-        slowest_ns: For how long that was at most, of late; and when that was.
-        is_up: It works, as far as is known.
-        links: To whom it was told to connect, by key of ``[endpoints]``.
+        beat: The last beat.
+        heard_ns: When it was received.
+        silent_ns: Observed time without a beat since then.
+        slowest_ns: The longest recent ``silent_ns``, and when it occurred.
+        is_up: Whether it works, as far as is known.
+        links: Endpoints to which it has connected, by key of ``[endpoints]``.
     """
 
     beat: Beat
@@ -35,12 +35,12 @@ class Known:
 
 
 class Roster:
-    """Takes beats, and notices who comes and goes.
+    """Takes beats and tracks which workers are up.
 
     Args:
-        lease_s: Who has not answered for so long is down; one that was slow within the last minute, as its
-            machine has too much to do, has three times its slowest answer, and at most four leases. Only time
-            in which somebody looked counts: where the one who asks has stood still, no answer could come in.
+        lease_s: A worker that has not answered for this long is down. A worker that was slow within the last
+            minute, on an overloaded machine, gets three times its slowest answer, but at most four leases.
+            Only time during which the coordinator was running counts: while it stalls, no answer can arrive.
     """
 
     def __init__(self, lease_s: float) -> None:
@@ -52,14 +52,14 @@ class Roster:
         """Takes in a beat.
 
         Returns:
-            Why the worker that was up is so no longer, in words; empty if it still is, or was not. A worker
-            that was started anew went down and came up.
+            Why a worker that was up went down; empty if it is still up, or was not up. A restarted worker
+            counts as one that went down and came up.
         """
         known = self._known.setdefault(beat.worker, Known(beat, now_ns))
         is_another = (known.beat.session, known.beat.place) != (beat.session, beat.place)
         went = ""
         if known.is_up and (is_another or beat.state != "ready"):
-            went = "it was started anew" if is_another else "it died or hangs"
+            went = "it was restarted" if is_another else "it died or hung"
             known.is_up = False
         if is_another or went:
             known.links = {}
@@ -71,20 +71,20 @@ class Roster:
         return went
 
     def comes_up(self, name: str) -> bool:
-        """Whether a worker works that did not before; it counts as up from then on."""
+        """Whether a worker has become ready; it counts as up from then on."""
         known = self._known[name]
         came = known.beat.state == "ready" and not known.is_up
         known.is_up = known.beat.state == "ready"
         return came
 
     def silent(self, now_ns: int, longer_than_s: float) -> list[Known]:
-        """Workers that count as up and have not answered for longer than that."""
+        """Workers that count as up and have not answered for longer than ``longer_than_s``."""
         return [known for known in self.up() if now_ns - known.heard_ns > longer_than_s * _S]
 
     def expired(self, now_ns: int) -> dict[str, float]:
-        """Workers that were up and have not answered for too long, in s; they count as down from then on.
+        """Workers whose lease has expired, with its length in s; they count as down from then on.
 
-        Call it often: of the time between two calls no more counts than a third of the lease.
+        Call it often: at most a third of the lease is counted between two calls.
         """
         since_ns = now_ns if self._looked_ns is None else self._looked_ns
         self._looked_ns, up = now_ns, self.up()
@@ -97,7 +97,7 @@ class Roster:
         return {known.beat.worker: self._lease_of(known) / _S for known in late}
 
     def lose(self, name: str, heard_ns: int) -> bool:
-        """Marks a worker as down that was last heard then; False if it was heard since, or is down."""
+        """Marks a worker as down if it is up and was last heard at ``heard_ns``; returns whether it did."""
         known = self._known.get(name)
         if known is None or not known.is_up or known.heard_ns != heard_ns:
             return False
@@ -108,11 +108,11 @@ class Roster:
         return min(max(self._lease_ns, _TIMES_SLOWEST * known.slowest_ns[0]), _TIMES_LEASE * self._lease_ns)
 
     def forget(self, name: str) -> None:
-        """A worker was given back."""
+        """Removes a released worker."""
         self._known.pop(name, None)
 
     def to_connect(self) -> list[tuple[str, dict[str, list[str]]]]:
-        """Workers that are not connected to all that they should hear, and to whom they are to connect."""
+        """Workers that lack connections, with all endpoints to which they should connect."""
         endpoints, found = self.endpoints(), []
         for known in self.up():
             links: dict[str, list[str]] = {key: endpoints[key] for key in SYSTEM[known.beat.role].connects}
@@ -121,12 +121,12 @@ class Roster:
         return found
 
     def connected(self, name: str, links: dict[str, list[str]]) -> None:
-        """A worker has connected to these."""
+        """Records the endpoints to which a worker has connected."""
         if self.is_up(name):
             self._known[name].links = links
 
     def place(self, name: str) -> Place:
-        """Where a worker is that was heard of."""
+        """Where a known worker runs."""
         return self._known[name].beat.place
 
     def is_up(self, name: str) -> bool:
@@ -135,7 +135,7 @@ class Roster:
         return known is not None and known.is_up
 
     def up(self, role: Role | None = None) -> list[Known]:
-        """Those that work; of one role, or all."""
+        """Workers that are up, of one role or of all roles."""
         return [
             known
             for known in self._known.values()
@@ -146,8 +146,8 @@ class Roster:
         """Workers of a role on a node.
 
         Args:
-            node: Its id or the beginning of that, its address, or the name of one worker.
-            role: Of the workers.
+            node: The node's id or a prefix of it, its address, or the name of one worker.
+            role: Role of the workers.
         """
         return sorted(
             name
@@ -157,7 +157,7 @@ class Roster:
         )
 
     def endpoints(self) -> dict[str, list[str]]:
-        """Of all that were heard, by key of ``[endpoints]``; also of one that is down: it comes back."""
+        """Endpoints of all known workers, including those that are down, by key of ``[endpoints]``."""
         keys = [key for info in SYSTEM.values() for key in (info.binds, info.stats) if key is not None]
         found: dict[str, list[str]] = {key: [] for key in keys}
         for name in sorted(self._known):
@@ -166,7 +166,7 @@ class Roster:
         return found
 
     def about(self, name: str, now_ns: int) -> dict[str, Any]:
-        """What there is to say of a worker, as plain JSON data."""
+        """The status of a worker as plain JSON data."""
         known = self._known.get(name)
         if known is None:
             return {"state": "waits"}

@@ -1,4 +1,4 @@
-"""The requests that move a stream to another worker, in order."""
+"""The sequence of requests that moves a stream to another worker."""
 
 from collections.abc import Callable
 from typing import Any, TypeAlias
@@ -9,16 +9,16 @@ from pipeline.flow.fleet_table import Move
 from workers.fleet.worker_client import Answer, Question, stream_path
 
 Ask: TypeAlias = Callable[[str, Question], Answer]
-"""Asks a worker by its name; code 0 if that can't be done."""
+"""Sends a request to a worker by name; code 0 if that fails."""
 
 
 class Moved(msgspec.Struct, frozen=True):
-    """How a move went.
+    """The outcome of a move.
 
     Attributes:
-        trouble: Why it was not made; empty if it was.
-        kept: The old owner certainly still has the stream.
-        memory: What became of the memory, in words.
+        trouble: Why the move failed; empty if it succeeded.
+        kept: Whether the old owner certainly still has the stream.
+        memory: Whether the stream's memory was taken over, in words.
     """
 
     trouble: str = ""
@@ -27,16 +27,16 @@ class Moved(msgspec.Struct, frozen=True):
 
 
 def make_move(ask: Ask, move: Move, generation: int | None) -> Moved:
-    """Makes a move.
+    """Moves a stream.
 
-    A planned one loses no frame: the new owner takes the stream's frames before the old one leaves it, and
-    goes on after the last that the old one has dealt with. Where the old owner is gone, capture sends the
-    last frames again, and the new one begins with those.
+    A planned move loses no frames: the new owner subscribes to the stream before the old one leaves it, and
+    continues after the last frame that the old one processed. If the old owner is gone, capture sends the
+    last frames again, and the new owner starts with those.
 
     Args:
-        ask: Asks a worker.
-        move: What to do.
-        generation: Of the stream at its source; None if it has none.
+        ask: Sends a request to a worker.
+        move: The move to make.
+        generation: The stream's generation at its source; None if the source does not own it.
     """
     wanted: dict[str, Any] = {"stream_id": move.stream_id, "generation": move.generation}
     to = stream_path(move.stream_id, move.generation)

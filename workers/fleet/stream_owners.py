@@ -1,4 +1,4 @@
-"""Which inference worker owns each stream of a fleet: decided by ``FleetTable``, done by the workers."""
+"""Which inference worker owns each stream of a fleet: ``FleetTable`` decides, the workers carry it out."""
 
 from functools import partial
 
@@ -17,30 +17,30 @@ from workers.fleet.stream_move import Moved, make_move
 from workers.fleet.worker_client import Answer, Question, stream_path
 
 _FIND_NS = 3_000_000_000
-"""One that starts again waits so long for agents that it knows of, before it gives their streams away."""
+"""A restarted coordinator waits this long for known agents before it reassigns their streams."""
 _GATHER_NS = 10_000_000_000
-"""The first worker of a new fleet waits so long for the others: it would be given everything."""
+"""In a new fleet, placement waits this long for all workers; else the first one would get all streams."""
 _GENTLE_NS = 3_000_000_000
-"""The end of a camera that is removed goes through inference to the sink before inference leaves it."""
+"""A removed camera's end of stream passes through inference to the sink before inference leaves it."""
 _MEASURE_NS = 5_000_000_000
 _LATELY_NS = 2_000_000_000
 _MOVES = ("moves",)
 
 
 class StreamOwners:
-    """Places nothing until ``begin``, and until workers that are to be there were heard or had time to.
+    """Places nothing until ``begin`` was called and all expected workers were heard or timed out.
 
     Args:
         policy: How streams are placed and moved.
-        slots: Inference workers that are to be there.
-        roster: Workers that are there.
-        notebook: Keeps generations before they are given out.
-        questions: Asks workers.
-        errands: Make moves.
-        notes: Take what was done.
+        slots: The expected inference workers.
+        roster: The known workers.
+        notebook: Stores generations before they are used.
+        questions: Sends requests to workers.
+        errands: Run moves.
+        notes: Receive moves and their results.
 
     Attributes:
-        table: The owners.
+        table: The owner of each stream.
     """
 
     def __init__(
@@ -65,23 +65,23 @@ class StreamOwners:
         self._leave_ns: dict[str, int] = {}
 
     def begin(self, kept: Generations, *, is_new: bool) -> None:
-        """Goes on from a coordinator before this one.
+        """Takes over from an earlier coordinator.
 
         Args:
-            kept: Generations that it had given out.
-            is_new: There was none.
+            kept: Generations that it assigned.
+            is_new: Whether there was none.
         """
         self._kept, self._is_new = kept, is_new
         for stream_id, (owned, _) in kept.items():
             self.table.note_generation(stream_id, owned)
 
     def heard(self, beat: Beat, now: int, *, came_up: bool) -> None:
-        """Takes in what an inference worker says."""
+        """Takes in the beat of an inference worker."""
         name = beat.worker
         if came_up:
             self._first_up_ns = self._first_up_ns or now
             if name not in self._adopted and not self._is_new:
-                for stream_id in beat.streams:  # also of a camera that was removed: it is left in order
+                for stream_id in beat.streams:  # a removed camera's stream, too: it is released gracefully
                     self.table.add_stream(stream_id)
             self._adopted.add(name)
             self.table.worker_up(name, 1.0, beat.streams, now)
@@ -102,10 +102,10 @@ class StreamOwners:
         if self._is_settled:
             return ""
         if self._first_up_ns is None:
-            return "no stream is placed until an inference worker is ready"
+            return "no streams are placed until an inference worker is ready"
         left_s = max(self._first_up_ns + self._patience_ns() - now, 0) / 1e9
-        missing = ", ".join(sorted(self._missing())) or "nobody"
-        return f"no stream is placed yet: {missing} is waited for, {left_s:.0f} s more at most"
+        missing = ", ".join(sorted(self._missing())) or "no worker"
+        return f"no streams are placed yet: waiting for {missing}, at most {left_s:.0f} s more"
 
     def is_settled(self, now: int) -> bool:
         """Whether streams may be placed."""
@@ -119,7 +119,7 @@ class StreamOwners:
         return True
 
     def tend(self, now: int) -> None:
-        """Has streams placed, moved and left."""
+        """Places, moves and releases streams."""
         for stream_id in self._notebook.cameras:
             self.table.add_stream(stream_id)
         self._leave_removed(now)
@@ -132,11 +132,11 @@ class StreamOwners:
             question = Question("DELETE", stream_path(stream_id, generation))
             self._questions.ask(("stale", worker, stream_id), left, worker, question)
         moves = [] if self._pauses.holds(_MOVES, now) else self.table.plan(now)
-        try:  # no generation is given out that the next coordinator would not know of
+        try:  # store generations before use, so that the next coordinator has them
             self._notebook.write(self.table.generations)
         except Exception as error:
             for move in moves:
-                self.table.failed(move, f"it can't be kept: {error}", now, kept=True)
+                self.table.failed(move, f"storing it failed: {error}", now, kept=True)
             raise
         owners = self.table.owners
         for move in moves:
@@ -152,7 +152,7 @@ class StreamOwners:
         return _GATHER_NS if self._is_new else _FIND_NS
 
     def _given_lately(self, beat: Beat, now: int) -> dict[str, int]:
-        """What a worker was given since it was asked for its streams, or just before that."""
+        """Streams assigned to a worker since, or shortly before, it was asked for its streams."""
         since_ns = now - round(beat.streams_age_s * 1e9) - _LATELY_NS
         return {
             name: owner.generation
@@ -161,7 +161,7 @@ class StreamOwners:
         }
 
     def _leave_removed(self, now: int) -> None:
-        """Takes removed streams off the table; their owners are then told to leave them."""
+        """Takes removed streams off the table; their owners are then asked to release them."""
         read = {name for known in self._roster.up("capture") for name in known.beat.streams}
         gone = self.table.owners.keys() - set(self._notebook.cameras) - read
         self._leave_ns = {name: self._leave_ns.get(name, now + _GENTLE_NS) for name in gone}
@@ -173,7 +173,7 @@ class StreamOwners:
         if moved.trouble:
             self.table.failed(move, moved.trouble, now, kept=moved.kept)
             if all(self._roster.is_up(name) for name in (move.source, move.target) if name):
-                self._pauses.begin(_MOVES, now, longest_s=1.0)  # streams of a dead worker do not wait
+                self._pauses.begin(_MOVES, now, longest_s=1.0)  # a dead worker's streams do not wait
         else:
             self._pauses.end(_MOVES)
             self.table.done(move, now)

@@ -13,8 +13,8 @@ class Answer(msgspec.Struct, frozen=True):
     """What a worker answered.
 
     Attributes:
-        code: HTTP status; 0: it could not be asked.
-        body: As it came.
+        code: HTTP status; 0 if the request could not be sent.
+        body: The raw body.
     """
 
     code: int
@@ -22,31 +22,31 @@ class Answer(msgspec.Struct, frozen=True):
 
     @property
     def done(self) -> bool:
-        """Whether it was done."""
+        """Whether the request succeeded."""
         return 200 <= self.code < 300
 
     def read(self) -> Any:
-        """The JSON of the body; None if it is none."""
+        """The decoded JSON body; None if it is not JSON."""
         try:
             return msgspec.json.decode(self.body)
         except msgspec.DecodeError:
             return None
 
     def trouble(self) -> str:
-        """Why it was not done, in one line."""
+        """Why the request failed, in one line."""
         told = self.read()
         if isinstance(told, dict) and "error" in told:
             return str(told["error"])
-        return f"answer {self.code}" if self.code else self.body.decode(errors="replace") or "no answer"
+        return f"HTTP status {self.code}" if self.code else self.body.decode(errors="replace") or "no answer"
 
 
 class Question(msgspec.Struct, frozen=True):
-    """What a worker is asked.
+    """A request to a worker.
 
     Attributes:
-        method: Of HTTP.
-        path: With its query.
-        body: Bytes as they are, a table as JSON.
+        method: The HTTP method.
+        path: The path with its query.
+        body: Bytes are sent unchanged, a dictionary as JSON.
     """
 
     method: str
@@ -55,25 +55,25 @@ class Question(msgspec.Struct, frozen=True):
 
     @property
     def stream(self) -> str:
-        """The stream that it is about; empty if about none."""
+        """The stream that the request concerns; empty if none."""
         if isinstance(self.body, dict):
             return str(self.body.get("stream_id", self.body.get("id", "")))
         return unquote(self.path.partition("/streams/")[2].partition("?")[0])
 
 
 def stream_path(stream_id: str, generation: int | None = None) -> str:
-    """Path of the verbs of one stream."""
+    """The URL path of one stream."""
     query = "" if generation is None else f"?{urlencode({'generation': generation})}"
     return f"/streams/{quote(stream_id, safe='')}{query}"
 
 
 def ask(file: Path, question: Question, timeout_s: float = 30.0) -> Answer:
-    """Asks once.
+    """Sends one request.
 
     Args:
-        file: The socket.
-        question: What.
-        timeout_s: For each part of the exchange.
+        file: The worker's control socket.
+        question: The request.
+        timeout_s: Timeout of each socket operation.
     """
     method, path, body = question.method, question.path, question.body
     connection = _UnixConnection(file, timeout_s)

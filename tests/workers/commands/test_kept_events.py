@@ -82,7 +82,10 @@ def test_an_event_is_shown_with_its_evidence(place: Path, capsys: pytest.Capture
     (there / "snapshot.jpg").write_bytes(b"picture")
     with Store(place / "s", 1e4, 10) as made:
         made.write([event(1, id="a1", evidence=str(there)), event(2, id="a2", evidence=str(gone))], [])
-    for number, said in (("a1", f"{there}: snapshot.jpg"), ("a2", f"{gone} is not there, or not any more")):
+    for number, said in (
+        ("a1", f"{there}: snapshot.jpg"),
+        ("a2", f"{gone} does not exist; it may have been deleted"),
+    ):
         with pytest.raises(SystemExit):
             app(["events", "show", number, "--set", f"store.file={place / 's'}"])
         out, err = capsys.readouterr()
@@ -143,18 +146,18 @@ def test_rules_of_a_camera_with_views_take_those_of_the_configuration(
     [
         (["list", "--since", "5x"], "--since 5x: give it as 90s, 30m, 24h or 7d, or as 2026-11-29T12:00"),
         (["list", "--since", "2026-13-01"], "give it as 90s"),
-        (["list", "--stream", "side"], "--stream side: is unknown; known streams: back, front"),
+        (["list", "--stream", "side"], "--stream side: unknown stream; known streams: back, front"),
         (
             ["list", "--kind", "flying"],
             "--kind flying: there is no such kind; choose one of: moving, entered",
         ),
-        (["show", "zz"], "zz: there is no such event; `events list` shows the ids of all"),
+        (["show", "zz"], "zz: no such event; `events list` shows all ids"),
         (["export", "e.txt"], "e.txt: the name must end in .json, .csv or .coco.json"),
         (["export", "e.coco.json"], "give the image size, such as --size 1920x1080"),
         (["export", "nowhere/e.json"], "nowhere"),
         (["--rules", "no.toml"], "no.toml: no such configuration file"),
         (["list", "--set", "store.file=none"], "none: there are no events yet: run `kvq-stream`"),
-        (["list", "--set", "store.file="], "no events are kept: store.file is empty"),
+        (["list", "--set", "store.file="], "no events are stored: store.file is empty"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_line(store: str, place: Path, arguments: list[str], reason: str) -> None:

@@ -42,11 +42,11 @@ def test_cameras_are_added_once():
     known.add(GATE)
     known.add(YARD)
     assert known.readers == {"gate ü": "capture-north", "yard": "capture-south"}
-    with pytest.raises(FleetError, match="there is another stream 'yard': remove it first"):
+    with pytest.raises(FleetError, match="another stream is named 'yard': remove it first"):
         known.add(FleetStream(id="yard", source="other", capture="south"))
-    with pytest.raises(FleetError, match=r"there is no \[capture\.west\], only north, south"):
+    with pytest.raises(FleetError, match=r"no \[capture\.west\]; there is north, south"):
         known.add(FleetStream(id="west", source="demo", capture="west"))
-    with pytest.raises(FleetError, match="say which agent reads it"):
+    with pytest.raises(FleetError, match="set capture to one of"):
         known.add(FleetStream(id="west", source="demo"))
     with pytest.raises(FleetError, match="there is no stream 'west'"):
         known.remove("west")
@@ -68,7 +68,7 @@ def test_what_there_is_to_say():
                 "worker": None,
                 "generation": None,
                 "since_s": None,
-                "why": "no worker has it yet",
+                "why": "not assigned yet",
             },
         ),
         (

@@ -90,7 +90,7 @@ def test_what_is_wrong_is_one_line_that_names_the_key(tmp_path, text, parts):
 @pytest.mark.parametrize(
     ("text", "part"),
     [
-        (STREAM, "[[streams]] of a fleet stand in"),
+        (STREAM, "remove [[streams]]: a fleet's streams belong in"),
         ("[inference]\nworkers = 2", "inference.workers"),
         ("[inference]\nname = 'a'\nshared_by = ['a', 'b']", "shared_by"),
         ("[control]\nlisten = '127.0.0.1:8100'", "control.listen"),

@@ -87,7 +87,7 @@ def check_commands(fleet: Fleet) -> None:
     assert owners(fleet.status()) == before
     assert "inference-3" in told
     other = fleet_command(fleet, "up", "--config", "fleet.toml", *same, "--insecure", code=2)
-    assert "fleet 'rig' is up with another configuration: `fleet down --fleet rig` first" in other
+    assert "fleet 'rig' is up with another configuration: run `fleet down --fleet rig` first" in other
     told = json.loads(fleet_command(fleet, "status", "--fleet", "rig", "--json"))
     assert sorted(told["streams"]) == STREAMS
     assert "cam05" in fleet_command(fleet, "status", "--fleet", "rig")
@@ -98,7 +98,7 @@ def check_commands(fleet: Fleet) -> None:
     fleet_command(fleet, "remove", "late", "--fleet", "rig")
     assert "no stream 'late'" in fleet_command(fleet, "remove", "late", "--fleet", "rig", code=2)
     wrong = fleet_command(fleet, "status", "--fleet", "nosuch", code=2)
-    assert wrong == "error: no fleet 'nosuch' is up: python run_stream.py fleet up --config FILE\n"
+    assert wrong == "error: fleet 'nosuch' is not up: start it with `kvq-stream fleet up --config FILE`\n"
 
 
 def kill_a_node(fleet: Fleet) -> None:
@@ -177,7 +177,7 @@ def drain_a_node(fleet: Fleet) -> None:
     worker = worker_on(fleet, "n1")
     mine = [name for name, owner in before.items() if owner[0] == worker]
     told = fleet_command(fleet, "drain", fleet.nodes["n1"].node_id[:12], "--fleet", "rig")
-    assert told == f"{worker}: no streams any more\n"
+    assert told == f"{worker}: no streams left\n"
     notes = [n for n in fleet.status()["notes"] if n["what"] == "moved" and n.get("source") == worker]
     assert sorted(note["stream"] for note in notes[-len(mine) :]) == sorted(mine)
     assert {note["memory"] for note in notes[-len(mine) :]} == {"taken"}

@@ -46,11 +46,11 @@ def test_workers_streams_and_why():
         "fleet town",
         "10.0.0.1 (01234567)",
         "50%",
-        "waits until a node has room and the labels for it: inference-2\n",
+        "waiting for a node with free resources and matching labels: inference-2\n",
         " drained ",
         " down ",
-        "web page, on 10.0.0.1: http://127.0.0.1:8642\n",
-        "from elsewhere first: ssh -L 8642:127.0.0.1:8642 10.0.0.1\n",
+        "web page on 10.0.0.1: http://127.0.0.1:8642\n",
+        "from another machine, first: ssh -L 8642:127.0.0.1:8642 10.0.0.1\n",
         "inference-1 -> inference-2",
         "12 s",
         "[no] worker has it yet",
@@ -65,12 +65,12 @@ def test_who_says_nothing_and_what_is_waited_for():
     text = shown(
         {},
         {"inference-1": waits, "inference-2": waits | {"why": "can't begin on 10.0.0.2 ([TypeError])"}},
-        waits="no stream is placed until an inference worker is ready",
+        waits="no streams are placed until an inference worker is ready",
     )
-    assert "waits until a node has room and the labels for it: inference-1\n" in text
+    assert "waiting for a node with free resources and matching labels: inference-1\n" in text
     assert "inference-2: can't begin on 10.0.0.2 ([TypeError])\n" in text
-    assert "no stream is placed until an inference worker is ready\n" in text
-    assert "room" not in shown({}, {"inference-2": waits | {"why": "it can't begin"}})
+    assert "no streams are placed until an inference worker is ready\n" in text
+    assert "matching" not in shown({}, {"inference-2": waits | {"why": "it can't begin"}})
 
 
 def test_a_table_ends_and_the_rest_is_counted():
@@ -78,8 +78,8 @@ def test_a_table_ends_and_the_rest_is_counted():
     text = shown(streams)
     assert "cam039" in text
     assert "cam040" not in text
-    assert "and 60 more; in all: inference-1 66, nobody 34" in text
-    assert "more; in all" not in shown(dict(list(streams.items())[:40]))
+    assert "and 60 more; total: inference-1 66, unassigned 34" in text
+    assert "more; total" not in shown(dict(list(streams.items())[:40]))
 
 
 def test_the_newest_notes_are_there():
@@ -102,5 +102,6 @@ def test_notes_in_words():
     told = "moved: gate inference-1 -> inference-2 generation 4 in 12 ms memory taken: to even out"
     assert line.partition(" ")[2] == told
     assert note_in_words(NOTE).endswith(" moved: gate")
-    down = {"time_ns": 0, "what": "down", "worker": "inference-1", "why": "it died or hangs"}
-    assert note_in_words(down).endswith(" down: inference-1: it died or hangs")
+    down = {"time_ns": 0, "what": "down", "worker": "inference-1", "why": "it died or hung"}
+    assert note_in_words(down).endswith(" down: inference-1: it died or hung")
+    assert note_in_words(down | {"what": "said"}).endswith(" log: inference-1: it died or hung")

@@ -50,7 +50,7 @@ def test_what_can_not_be_kept_is_not_done():
     agents = KeptHere()
     notebook = Notebook(FLEET, agents)
     agents.is_full = True
-    with pytest.raises(FleetError, match="not done, as it can't be kept: OSError: no room"):
+    with pytest.raises(FleetError, match="not done: storing it failed: OSError: no room"):
         add_and_drain(notebook)
     assert list(notebook.cameras) == ["gate"]
     assert not notebook.drained.has(beat("inference-1"))
@@ -84,5 +84,5 @@ def test_what_is_as_it_was_is_not_kept_again():
 def test_what_another_version_has_kept_is_told_in_one_line():
     agents = KeptHere()
     agents.text = b'{"cameras": 3}'
-    with pytest.raises(FleetError, match=r"can't be read \(.*cameras.*\): `fleet down`, then `fleet up`"):
+    with pytest.raises(FleetError, match=r"can't be read \(.*cameras.*\): run `fleet down`, then `fleet up`"):
         Notebook(FLEET, agents).read()

@@ -65,9 +65,9 @@ def test_an_agent_of_another_version_says_why_it_can_not_begin(cluster: Any, pla
     finally:
         made.stop("sink")
     host = cluster.head_node.node_ip_address
-    assert told.startswith(f"can't begin on {host} (msgspec.ValidationError: Object contains unknown field")  # type: ignore[attr-defined]
+    assert told.startswith(f"can't start on {host} (msgspec.ValidationError: Object contains unknown field")  # type: ignore[attr-defined]
     assert "hovering" in told  # type: ignore[operator]
-    assert told.endswith("): has it the same version of this program?")  # type: ignore[attr-defined]
+    assert told.endswith("): does it run the same version of this program?")  # type: ignore[attr-defined]
     assert made.trouble("sink") == "", "nobody asks for it any more"
 
 

@@ -32,10 +32,10 @@ def test_a_worker_is_up_from_its_first_beat_that_says_so():
     [
         (beat(), ""),
         (beat(pid=101, restarts=1), ""),
-        (beat(state="down"), "it died or hangs"),
-        (beat(session=2), "it was started anew"),
-        (beat(session=2, state="starting"), "it was started anew"),
-        (beat(place=Place("node-2", "10.0.0.2")), "it was started anew"),
+        (beat(state="down"), "it died or hung"),
+        (beat(session=2), "it was restarted"),
+        (beat(session=2, state="starting"), "it was restarted"),
+        (beat(place=Place("node-2", "10.0.0.2")), "it was restarted"),
     ],
 )
 def test_a_worker_goes_down_once(next_beat, went):

@@ -64,11 +64,11 @@ class Two:
 
 def test_a_new_fleet_waits_for_its_workers_and_not_for_ever():
     two = Two("gate")
-    assert two.owners.waits_for(0) == "no stream is placed until an inference worker is ready"
+    assert two.owners.waits_for(0) == "no streams are placed until an inference worker is ready"
     assert not two.owners.is_settled(100 * S)
     two.hear("inference-1", S)
     assert not two.owners.is_settled(S)
-    waits = "no stream is placed yet: inference-2 is waited for, 10 s more at most"
+    waits = "no streams are placed yet: waiting for inference-2, at most 10 s more"
     assert two.owners.waits_for(S) == waits
     assert not two.owners.is_settled(11 * S - 1)
     assert two.owners.is_settled(11 * S)
