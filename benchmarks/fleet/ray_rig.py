@@ -16,6 +16,7 @@ import numpy as np
 import psutil
 
 from pipeline.account.ledger import build_report
+from pipeline.base.config import Config
 from pipeline.video.demo import DemoSource
 from pipeline.wire.keys import allow, new_keys
 from workers.collector import Collector
@@ -37,7 +38,8 @@ class Fleet:
         coordinator: Its handle.
         options: Keys of the workers' configuration.
         predictions: File with a JSON object for each.
-        collector: Has heard the statistics of all workers that were there when it was made.
+        config: The workers' configuration, without endpoints.
+        collector: Receives the statistics of all workers, including those that start later.
     """
 
     cluster: Any
@@ -45,6 +47,7 @@ class Fleet:
     coordinator: Any
     options: list[str]
     predictions: Path
+    config: Config
     collector: Collector
     _answers: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
 
@@ -101,7 +104,7 @@ class Fleet:
         until = time.monotonic() + timeout_s
         while True:
             self.collector.poll(0.05)
-            if found := is_so(self.status()):
+            if found := is_so(self._listen()):
                 return found
             if time.monotonic() > until:
                 raise TimeoutError(
@@ -111,9 +114,17 @@ class Fleet:
     def report(self, seconds: float = 0.0, *, final: bool = False) -> dict[str, Any]:
         """The report of what workers have said after so long; ``final``: none runs any more."""
         until = time.monotonic() + seconds
+        if not final:
+            self._listen()
         while time.monotonic() < until:
             self.collector.poll(0.1)
         return build_report(self.collector.sessions, {}, running=not final)
+
+    def _listen(self) -> dict[str, Any]:
+        """The status; the statistics of all workers in it are received from now on."""
+        status = self.status()
+        self.collector.connect(with_endpoints_of(self.config, status["endpoints"]))
+        return status
 
 
 @contextmanager
@@ -159,16 +170,14 @@ def ray_fleet(
         stack.callback(ray().shutdown)
         overrides = [f"sink.predictions={predictions}", *_keys(folder), *_QUIET, *options]
         fleet, config = load_fleet(file, overrides)
-        rig = Fleet(cluster, {}, None, overrides, predictions, Collector(config))
+        rig = Fleet(cluster, {}, None, overrides, predictions, config, Collector(config))
+        stack.callback(rig.collector.close)
         for number in range(1, nodes + 1):
             rig.add_node(f"n{number}")
         rig.coordinator = fleet_on_ray.up(fleet, config)
         rig.wait(
             "all are ready", lambda told: all(one["state"] == "ready" for one in told["workers"].values())
         )
-        rig.collector.close()
-        rig.collector = Collector(with_endpoints_of(config, rig.status()["endpoints"]))
-        stack.callback(rig.collector.close)
         stop = threading.Event()
         following = threading.Thread(target=rig.follow_answers, args=(stop,))
         following.start()
