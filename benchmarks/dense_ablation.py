@@ -91,7 +91,7 @@ def measure(
     Args:
         checkpoint: A checkpoint with dense motion.
         pairs: Pairs with true flow.
-        sequences: Sequences with true masks; each scored frame t is run anew with t-4 and t-2.
+        sequences: Sequences with true masks; each scored frame t is run separately with t-4 and t-2.
         every: Score every n-th frame with a mask.
         names: Names of ``VARIANTS``.
 
@@ -150,7 +150,7 @@ def _mean(values: Sequence[float]) -> str:
 
 
 def main() -> None:
-    """Command line of the module."""
+    """Runs the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

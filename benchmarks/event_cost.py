@@ -1,8 +1,8 @@
 """The cost of scene and events for each frame: ``python -m benchmarks.event_cost --json FILE``.
 
-Synthetic objects move to and fro in the dense motion of a 384x288 frame at 25 fps, with 10 zones, 5 lines and
-20 rules. Each stage is timed separately: CPU time of the process, which excludes other programs, as the mean
-over all frames of the fastest round.
+Synthetic objects move back and forth in the dense motion of a 384x288 frame at 25 fps, with 10 zones, 5 lines
+and 20 rules. Each stage is timed separately: CPU time of the process, which excludes other programs, as the
+mean over all frames of the fastest round.
 
 things   from dense motion to tracked objects and camera motion
 home     the reference view, tracked in every frame and searched for five times a second
@@ -129,7 +129,7 @@ class Scene:
 
 
 def _place(path: tuple[float, float, float, float], second: float) -> tuple[float, float]:
-    """Position at a time: to and fro across the frame, and slightly up and down."""
+    """Position at a time: back and forth across the frame, and slightly up and down."""
     speed, phase, y, sway = path
     turn = (speed * second + phase) % 2.0
     return 0.03 + 0.94 * min(turn, 2.0 - turn), y + 0.01 * math.sin(sway * second)

@@ -3,7 +3,7 @@
 A virtual camera films each clip of a fixed camera: it shakes, is bumped, pans by a fifth of the width or
 zooms, and returns. The estimated position of a zone is compared with the true one: with the reference view
 and, in the same run, with OpenCV's ORB features and RANSAC against the first frame. Frames are cropped, so
-that the camera never sees beyond the clip.
+that the virtual camera never shows areas outside the clip.
 """
 
 import argparse

@@ -73,7 +73,7 @@ class Asking:
             Messages about the result.
 
         Raises:
-            UserError: The request was not carried out; the message says why.
+            UserError: The request was not carried out; the message states why.
         """
         with self._lock:
             if self._refusal:

@@ -103,7 +103,7 @@ class Assignment:
         ]
 
     def give_up_standby(self) -> None:
-        """Releases streams that stay on standby too long: their frames would wait forever."""
+        """Releases streams that stay on standby too long: their frames would wait indefinitely."""
         worker = self._worker
         for stream_id, standby in list(worker.standby.items()):
             if now_ns() > standby.until_ns:

@@ -133,7 +133,7 @@ def pictures_of(
 def matches(
     event: Event, picture: KeptPicture[Shown], thing: Thing, image: Image, past_images: list[Image | None]
 ) -> Image:
-    """An image of the thing beside its matched places in past frames."""
+    """An image of the thing next to its matched places in past frames."""
     prediction = picture.details.prediction
     assert prediction is not None, "things come from predictions"
     known = min(len(prediction.past), len(thing.was))  # the newest ones

@@ -67,7 +67,7 @@ def _check_precision(backend: str, device: str, precision: str) -> None:
 
 
 def wrong_checkpoint(error: CheckpointError) -> WorkerError:
-    """An error that says what is wrong with the checkpoint and what to give instead."""
+    """An error that states what is wrong with the checkpoint and what to use instead."""
     return WorkerError(
         f"{error}; inference.checkpoint takes the name of a shipped checkpoint or a file "
         "written by `kvq-stream train`"

@@ -59,10 +59,11 @@ class ViewTaking:
         """Takes the current view of a stream and waits for the result.
 
         Returns:
-            Messages: how long the change lasts, and notes.
+            Messages: how long the change lasts, and any notes.
 
         Raises:
-            UserError: The view was not taken. If inference takes it a little later, zones still move along.
+            UserError: The view was not taken. If inference takes it shortly afterwards, zones still move
+                with it.
         """
         with self._asking.turn():
             return self._asking.ask(_TakeView(stream_id))

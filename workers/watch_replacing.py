@@ -51,7 +51,7 @@ class WatchReplacing:
             Messages: how long the change lasts, and notes.
 
         Raises:
-            UserError: Nothing was changed; the message says why.
+            UserError: Nothing was changed; the message states why.
         """
         with self.asking.turn():
             self._check_views(watch)

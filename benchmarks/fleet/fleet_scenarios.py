@@ -20,7 +20,7 @@ class Scenario:
 
     Attributes:
         about: Short description; numbers are per 200 workers.
-        tell: Schedules its events in a fleet; they begin after the warm-up.
+        tell: Schedules the events of the scenario; they begin after the warm-up.
         workers: Share of the workers that run from the beginning.
     """
 

@@ -1,8 +1,8 @@
-"""How long agents and workers of a fleet are silent on a machine with too much to do.
+"""How long agents and workers of a fleet are silent on an overloaded machine.
 
-``python -m benchmarks.fleet.fleet_silence --busy 0 --busy 8 --json FILE``: a fleet on one machine, and beside
-it so many processes that only count. Seen by the coordinator, how long ago each agent has answered; and how
-long inference takes to answer ``GET /healthz``, asked as its agent asks.
+``python -m benchmarks.fleet.fleet_silence --busy 0 --busy 8 --json FILE``: a fleet on one machine, with a
+number of busy processes. Measures how long each agent is silent, as seen by the coordinator, and how long
+inference takes to answer ``GET /healthz``, requested as its agent does.
 """
 
 import argparse
@@ -22,7 +22,7 @@ _FOLDERS = "kvq-agent-*"
 
 
 def silence(fleet: Fleet, busy: int, seconds: float) -> dict[str, Any]:
-    """The longest times within so many seconds, in seconds, and how many workers were taken for dead."""
+    """The longest silences within a period, in seconds, and the number of workers considered dead."""
     others = [multiprocessing.get_context("spawn").Process(target=_count, daemon=True) for _ in range(busy)]
     for process in others:
         process.start()
@@ -55,7 +55,7 @@ def _count() -> None:
 
 
 def main() -> None:
-    """Measures, and writes the results."""
+    """Measures and stores the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--busy", type=int, action="append", help="processes beside it; repeatable")
     parser.add_argument("--streams", type=int, default=8)

@@ -30,14 +30,14 @@ _DEADLINE_S = 180.0
 
 @dataclass
 class Fleet:
-    """A fleet that is up.
+    """A running fleet.
 
     Attributes:
         cluster: ``ray.cluster_utils.Cluster``.
-        nodes: Beside the head, which has capture and the sink: by label.
-        coordinator: Its handle.
+        nodes: Nodes by label, without the head, which runs capture and the sink.
+        coordinator: Handle of the coordinator.
         options: Keys of the workers' configuration.
-        predictions: File with a JSON object for each.
+        predictions: File of predictions, as JSON lines.
         config: The workers' configuration, without endpoints.
         collector: Receives the statistics of all workers, including those that start later.
     """
@@ -57,13 +57,13 @@ class Fleet:
         return told
 
     def add_node(self, name: str) -> None:
-        """A node for one inference worker."""
+        """Adds a node for one inference worker."""
         self.nodes[name] = self.cluster.add_node(
             num_cpus=1, labels={"part": "inference", "node": name}, object_store_memory=80 * 2**20
         )
 
     def kill_node(self, name: str) -> None:
-        """Takes a node away: all of its processes die at once, and nothing on it is told."""
+        """Kills all processes of a node at once, without warning."""
         node = self.nodes.pop(name)
         [raylet] = node.all_processes["raylet"]
         parent = psutil.Process(raylet.process.pid)
@@ -74,17 +74,17 @@ class Fleet:
         self.cluster.remove_node(node, allow_graceful=False)
 
     def coordinator_process(self) -> psutil.Process:
-        """That which it runs in now."""
+        """The process that runs the coordinator now."""
         [raylet] = self.cluster.head_node.all_processes["raylet"]
         children = psutil.Process(raylet.process.pid).children(recursive=True)
         return next(one for one in children if "_CoordinatorActor" in " ".join(one.cmdline()))
 
     def answers(self) -> list[tuple[int, dict[str, Any]]]:
-        """All predictions until now, in the order in which the sink took them, each with the time in ns."""
+        """All predictions so far, in the order of arrival at the sink, each with the time in ns."""
         return list(self._answers)
 
     def follow_answers(self, stop: threading.Event) -> None:
-        """Notes when predictions come, until it is stopped."""
+        """Records when predictions arrive, until stopped."""
         rest, file = b"", self.predictions
         while not file.exists() and not stop.wait(0.01):
             pass
@@ -96,10 +96,10 @@ class Fleet:
     def wait(
         self, what: str, is_so: Callable[[dict[str, Any]], object], timeout_s: float = _DEADLINE_S
     ) -> Any:
-        """Waits until something is so of the status; what that was.
+        """Waits until the status fulfils a condition; returns the status.
 
         Raises:
-            TimeoutError: It is not in time.
+            TimeoutError: The condition was not fulfilled in time.
         """
         until = time.monotonic() + timeout_s
         while True:
@@ -112,7 +112,7 @@ class Fleet:
                 )
 
     def report(self, seconds: float = 0.0, *, final: bool = False) -> dict[str, Any]:
-        """The report of what workers have said after so long; ``final``: none runs any more."""
+        """The report of the statistics received so far; ``final``: no worker is running any more."""
         until = time.monotonic() + seconds
         if not final:
             self._listen()
@@ -121,7 +121,7 @@ class Fleet:
         return build_report(self.collector.sessions, {}, running=not final)
 
     def _listen(self) -> dict[str, Any]:
-        """The status; the statistics of all workers in it are received from now on."""
+        """The status; also subscribes to the statistics of all workers in it."""
         status = self.status()
         self.collector.connect(with_endpoints_of(self.config, status["endpoints"]))
         return status
@@ -139,17 +139,17 @@ def ray_fleet(
     placement: str = "",
     film_s: float = 400.0,
 ) -> Iterator[Fleet]:
-    """A head with capture and the sink, and so many nodes with an inference worker each.
+    """Starts a head with capture and the sink, and nodes with an inference worker each.
 
     Args:
-        folder: For all files.
-        streams: That are there from the beginning.
-        nodes: Beside the head.
-        fps: Of each stream, a paced film of the demo tour.
-        size: Of its pictures: columns, rows.
+        folder: Folder for all files.
+        streams: Number of streams at the start.
+        nodes: Number of nodes in addition to the head.
+        fps: Frame rate of each stream, a paced video of the demo tour.
+        size: Width and height of its frames.
         options: Keys of the workers' configuration.
         placement: Lines of ``[placement]``.
-        film_s: How long the cameras have something to show.
+        film_s: Length of the videos, in s.
     """
     from ray.cluster_utils import Cluster
 
@@ -187,7 +187,7 @@ def ray_fleet(
 
 
 def _keys(folder: Path) -> list[str]:
-    """One key pair for the fleet: all its links are encrypted."""
+    """Creates the key pair that encrypts all links of the fleet."""
     public, secret = new_keys(folder / "keys", "fleet")
     allow(folder / "allowed", public)
     servers = [f"security.servers.{role}={public}" for role in ("capture", "inference", "sink")]
@@ -195,7 +195,7 @@ def _keys(folder: Path) -> list[str]:
 
 
 def write_film(file: Path, fps: float, size: tuple[int, int], seconds: float) -> None:
-    """A film that shows the beginning of the demo tour again and again."""
+    """Writes a video that repeats the beginning of the demo tour."""
     rate = max(round(fps), 1)
     with av.open(str(file), "w") as container, DemoSource(0) as source:
         stream = container.add_stream("libx264", rate=rate, options={"preset": "ultrafast"})
@@ -212,7 +212,7 @@ def write_film(file: Path, fps: float, size: tuple[int, int], seconds: float) ->
 
 
 def stream_entry(name: str, film: Path) -> str:
-    """An entry of ``fleet.toml`` for a film that is played as a camera would."""
+    """An entry of ``fleet.toml`` for a video that is played like a camera."""
     return f'[[streams]]\nid = "{name}"\nsource = "{film}"\npace = true\npolicy = "newest"\n'
 
 

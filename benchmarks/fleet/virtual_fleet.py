@@ -15,14 +15,14 @@ _S = 1_000_000_000
 
 
 class VirtualFleet:
-    """A fleet and its time.
+    """A simulated fleet with its clock.
 
     Attributes:
-        now_s: The time.
-        machines: By name; those that are down are gone.
-        demands: What each camera costs, as a share of a worker of capacity 1.
-        findings: What was counted since ``measure``.
-        rng: The one source of randomness.
+        now_s: Current time.
+        machines: Running machines by name.
+        demands: Cost of each camera, relative to a worker of capacity 1.
+        findings: Counts since ``measure``.
+        rng: The only random generator.
     """
 
     def __init__(self, decider: Callable[[], Decider], seed: int, costs: Costs) -> None:
@@ -45,11 +45,11 @@ class VirtualFleet:
     # -- time ------------------------------------------------------------------------------------------
 
     def at(self, second: float, event: Callable[[], None]) -> None:
-        """Something happens then."""
+        """Schedules an action."""
         heapq.heappush(self._events, (second, next(self._order), event))
 
     def every(self, seconds: float, event: Callable[[], None], first: float = 0.0) -> None:
-        """Something happens again and again."""
+        """Schedules a repeated action."""
 
         def again() -> None:
             event()
@@ -58,14 +58,14 @@ class VirtualFleet:
         self.at(self.now_s + first, again)
 
     def run(self, until_s: float) -> None:
-        """Lets the time pass."""
+        """Advances the time."""
         while self._events and self._events[0][0] <= until_s:
             self.now_s, _, event = heapq.heappop(self._events)
             event()
         self.now_s = until_s
 
     def measure(self) -> None:
-        """What happened before does not count."""
+        """Starts the measurement; earlier events are not counted."""
         self.findings, self._measuring_from_s, self._moves = Findings(), self.now_s, 0
         self._dark = {name: (self.now_s, cause) for name, (_, cause) in self._dark.items()}
 
@@ -78,7 +78,7 @@ class VirtualFleet:
     def begin(
         self, cameras: Mapping[str, float], workers: Mapping[str, float], places: Mapping[str, str]
     ) -> None:
-        """All cameras and workers are there, each camera with the worker that it has to be with."""
+        """Adds all cameras and workers, each camera with its assigned worker."""
         assert self.coordinator is not None
         self.machines = {name: Machine(capacity) for name, capacity in workers.items()}
         for name, demand in cameras.items():
@@ -92,7 +92,7 @@ class VirtualFleet:
         self.every(1.0, self._sample, 0.75)
 
     def add_cameras(self, cameras: Mapping[str, float]) -> None:
-        """New cameras, all at once."""
+        """Adds cameras, all at once."""
         for name, demand in cameras.items():
             self.demands[name] = demand
             self._dark[name] = (self.now_s, "new")
@@ -100,7 +100,7 @@ class VirtualFleet:
                 self.coordinator.add_stream(name)
 
     def remove_cameras(self, names: list[str]) -> None:
-        """Cameras that are switched off, with an order to their owner."""
+        """Removes cameras and makes their owners release them."""
         for name in names:
             if self.coordinator is not None:
                 self.coordinator.remove_stream(name)
@@ -111,14 +111,14 @@ class VirtualFleet:
             del self.demands[name]
 
     def change_demand(self, name: str, demand: float) -> None:
-        """A camera sees more or less."""
+        """Changes the cost of a camera."""
         for machine in self.machines.values():
             if name in machine.owned:
                 machine.demand += demand - self.demands[name]
         self.demands[name] = demand
 
     def crash(self, name: str, back_s: float | None = None) -> None:
-        """A worker dies; with ``back_s`` it is started again after so long."""
+        """Kills a worker; with ``back_s``, it restarts after that time."""
         machine = self.machines.pop(name, None)
         if machine is None:
             return
@@ -131,7 +131,7 @@ class VirtualFleet:
             self.at(self.now_s + back_s, lambda: self.start(name, machine.capacity))
 
     def start(self, name: str, capacity: float = 1.0) -> None:
-        """A worker starts, and is ready after a while."""
+        """Starts a worker, which is ready after its start-up time."""
 
         def ready() -> None:
             if name not in self.machines:
@@ -141,12 +141,12 @@ class VirtualFleet:
         self.at(self.now_s + self.costs.start_s, ready)
 
     def stop(self, name: str) -> None:
-        """A worker that owns nothing any more ends in order."""
+        """Stops a worker cleanly once it owns no streams."""
         self.machines.pop(name)
         self._miss(name)
 
     def cut(self, name: str, for_s: float) -> None:
-        """The coordinator and a worker can't reach each other for so long; it goes on predicting."""
+        """Cuts the link between coordinator and worker for a time; the worker continues to predict."""
         machine = self.machines[name]
         machine.reachable = False
         self.at(self.now_s + self.costs.detect_s, lambda: self._miss(name))
@@ -159,7 +159,7 @@ class VirtualFleet:
         self.at(self.now_s + for_s, heal)
 
     def restart_coordinator(self, away_s: float) -> None:
-        """The coordinator dies with all that it knew and had begun; another one asks the workers."""
+        """Replaces the coordinator, whose state is lost, by one that queries the workers."""
         self.coordinator = None
         self._known = set()
 
@@ -204,7 +204,7 @@ class VirtualFleet:
             coordinator.released(worker, stream)
 
     def _execute(self, coordinator: Decider, move: Move) -> None:
-        """The verbs of a move, each when its worker comes to it."""
+        """Executes the requests of a move, each when its worker is free."""
 
         def reached(name: str) -> Machine | None:
             machine = self.machines.get(name)
@@ -260,7 +260,7 @@ class VirtualFleet:
         prepare()
 
     def _turn(self, machine: Machine) -> float:
-        """When a worker has done one more order."""
+        """The time at which a worker will have carried out one more request."""
         machine.free_s = max(machine.free_s, self.now_s) + self.costs.verb_s
         return machine.free_s
 
@@ -274,7 +274,7 @@ class VirtualFleet:
     # -- the truth -------------------------------------------------------------------------------------
 
     def load(self, name: str) -> WorkerLoad:
-        """What a worker says of its load."""
+        """The load report of a worker."""
         return self.machines[name].load(name, self.demands)
 
     def _own(self, stream: str, machine: Machine, name: str, generation: int) -> None:

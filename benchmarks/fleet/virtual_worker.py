@@ -10,12 +10,12 @@ _FPS = 10.0
 
 @dataclass(frozen=True)
 class Costs:
-    """What things take, in seconds.
+    """Durations in seconds.
 
     Attributes:
-        detect_s: Until a worker that died or is cut off is missed.
-        verb_s: What a worker needs for each order, one after the other.
-        first_s: From an order to own a stream to its first prediction, with past frames that are sent again.
+        detect_s: Until the loss of a dead or unreachable worker is detected.
+        verb_s: Duration of each request at a worker; requests are processed one by one.
+        first_s: From the assignment of a stream to its first prediction, with replayed past frames.
         start_s: From the start of a worker until it is ready.
         report_s: Between two reports of a worker's load.
         tick_s: Between two plans of the coordinator.
@@ -31,16 +31,16 @@ class Costs:
 
 @dataclass
 class Machine:
-    """A worker as it is, whatever the coordinator believes.
+    """The actual state of a worker, which may differ from the coordinator's view.
 
     Attributes:
-        capacity: What it can carry, as the coordinator knows it.
-        speed: What it really does of that.
-        alive: It runs.
-        reachable: The coordinator reaches it.
-        owned: Generation of each stream that it believes it owns.
-        demand: Of these, in workers of capacity 1.
-        free_s: When it has done all orders so far.
+        capacity: Its capacity as known to the coordinator.
+        speed: Fraction of that capacity that it actually has.
+        alive: Whether it runs.
+        reachable: Whether the coordinator can reach it.
+        owned: Generation of each stream that it considers its own.
+        demand: Total cost of these, relative to a worker of capacity 1.
+        free_s: Time at which it will have carried out all pending requests.
     """
 
     capacity: float = 1.0
@@ -53,11 +53,11 @@ class Machine:
 
     @property
     def level(self) -> float:
-        """What it is asked for, as a part of what it can do."""
+        """Demand relative to its actual capacity."""
         return self.demand / (self.capacity * self.speed)
 
     def load(self, name: str, demands: Mapping[str, float]) -> WorkerLoad:
-        """What it says of its load, given what each stream costs."""
+        """Its load report, given the cost of each stream."""
         done = min(1.0, 1.0 / self.level) if self.level > 0 else 1.0
         share = done / (self.capacity * self.speed)
         age_ms = 50.0 / max(1.0 - 0.9 * self.level, 0.1)

@@ -23,7 +23,7 @@ def bench(pictures: Sequence[Path], nuisances: Sequence[str], seconds: float, se
     """Prints a table and stores the results.
 
     Raises:
-        ConfigError: A picture can't be read, or a nuisance does not exist.
+        ConfigError: An image can't be read, or a nuisance does not exist.
     """
     chosen = choose(nuisances)
     canvases = {path.name: _photo(path) for path in pictures} or {"street": paint("street", 0)}

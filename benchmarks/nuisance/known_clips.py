@@ -57,7 +57,7 @@ class Truth(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     fps: float | None = None
 
     def __post_init__(self) -> None:
-        """Raises: ValueError: An event is of no rule, or ends before it begins."""
+        """Raises: ValueError: An event names no rule, or ends before it begins."""
         rules = self.watch.all_rules()
         for event in self.events:
             if event.rule not in rules:

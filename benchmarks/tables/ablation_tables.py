@@ -1,4 +1,4 @@
-"""Tables of the ablations: trained variants, their cost, and dense motion asked otherwise."""
+"""Tables of the ablations: trained variants, their cost, and dense motion with other settings."""
 
 from benchmarks.dense_ablation import table as dense_table
 from benchmarks.tables.result_files import Tables, read, read_lines, source, table
@@ -21,17 +21,17 @@ def ablation_long() -> str:
 
 
 def ablation_long_shift() -> str:
-    """Channel shift, whose run was cut short."""
+    """Channel shift, whose run was stopped early."""
     return _trained("ablation_long_shift")
 
 
 def ablation_short() -> str:
-    """What each part is worth."""
+    """The contribution of each part."""
     return _trained("ablation_short")
 
 
 def ablation_cost() -> str:
-    """What a step of each variant costs."""
+    """The cost of a step for each variant."""
     rows = [
         [
             f"`{line['name']}`",
@@ -49,13 +49,13 @@ def ablation_cost() -> str:
 
 
 def dense_ablation() -> str:
-    """Dense motion, the same weights asked otherwise."""
+    """Dense motion of the same weights with other settings."""
     document = read("dense_ablation")
     return dense_table(document) + source("dense_ablation.json", about=f"one in {document['every']} frames")
 
 
 def dense_ablation_shadows() -> str:
-    """Dense motion, trained on with and without shadows."""
+    """Dense motion after further training with and without shadows."""
     document = read("dense_ablation_shadows")
     about = f"one in {document['every']} frames"
     return dense_table(document) + source("dense_ablation_shadows.json", about=about)

@@ -1,4 +1,4 @@
-"""Tables of how well the shipped network sees: what moves, flow, the camera, real video, the demo."""
+"""Tables of the shipped network's accuracy: moving objects, flow, camera, real video, demo."""
 
 import json
 from collections.abc import Sequence
@@ -42,7 +42,7 @@ _HANDS_MS = (100, 133, 267, 400)
 
 
 def metadata() -> dict[str, Any]:
-    """What the training wrote into the shipped weights."""
+    """The metadata that the training stored in the shipped weights."""
     with safe_open(_WEIGHTS, "np") as file:
         written: dict[str, Any] = json.loads(file.metadata()["metadata"])
     return written
@@ -56,7 +56,7 @@ def moving_rows() -> dict[str, dict[str, Any]]:
 
 
 def moving() -> str:
-    """Moving pixels beside MOG2."""
+    """Moving pixels, compared with MOG2."""
     rows = moving_rows()
     highway = rows["cdnet_highway"]
     shown = best([highway["f"], highway["mog2_f"]], [f"{highway[key]:.2f}" for key in ("f", "mog2_f")])
@@ -83,13 +83,13 @@ def _moving_line(about: str, row: dict[str, Any], shown: Sequence[str]) -> list[
 
 
 def velocity_errors() -> tuple[float, float, int]:
-    """Median error of the speed of cars, of DIS likewise, and the number of cars' masks."""
+    """Median errors of the cars' velocity, ours and that of DIS, and the number of masks."""
     row = read("dense_moving")["moving"]["cdnet_highway"]
     return row["speed_error"], row["dis_speed_error"], row["things"]
 
 
 def velocity() -> str:
-    """Speed of cars beside DIS."""
+    """Velocity of cars, compared with DIS."""
     ours, dis, count = velocity_errors()
     shown = best([ours, dis], [f"{one:.0%}" for one in (ours, dis)], low=True)
     head = ["median error of the velocity", "objects", "KVQ Stream", "DIS"]
@@ -114,7 +114,7 @@ def _errors(rows: Sequence[dict[str, Any]]) -> tuple[float, float, float]:
 
 
 def flow() -> str:
-    """End-point errors beside DIS and Farneback."""
+    """End-point errors, compared with DIS and Farneback."""
     names = {"clean": "Middlebury, four pairs"}
     names |= {name: f"Middlebury, {about}" for name, about in _CORRUPTIONS.items()}
     names["sintel"] = "Sintel alley_1, final"
@@ -128,7 +128,7 @@ def flow() -> str:
 
 
 def uncertainty() -> str:
-    """How far the expected error can be trusted."""
+    """Reliability of the expected error."""
     found = read("dense_flow")["uncertainty"]
     rows = [
         ["errors below the expected one", f"{found['within']:.0%}", "63%"],
@@ -138,7 +138,7 @@ def uncertainty() -> str:
 
 
 def camera() -> str:
-    """A camera that is held in a hand."""
+    """Camera motion of a hand-held camera."""
     row = read("dense_flow")["camera"]["sevenscenes"]
     lines = [
         ["similarity of this network", f"{row['epe']:.2f}"],
@@ -154,7 +154,7 @@ def camera() -> str:
 
 
 def still() -> str:
-    """Still pictures: everything that moves is false."""
+    """False motion in still images."""
     rows = read("dense_still")["still"]
     lines = [
         [
@@ -179,7 +179,7 @@ def still() -> str:
 
 
 def motions() -> str:
-    """The nine camera motions on rendered clips of unseen pictures."""
+    """The nine camera motions on rendered clips of unseen images."""
     held_out = metadata()["held_out"]
     f1s = [f"{held_out['speeds'][speed]['macro_f1']:.3f}" for speed in ("0.4", "1", "2")]
     rows = [["macro-F1 at 0.4x / 1x / 2x speed", " / ".join(f1s)]]
@@ -191,7 +191,7 @@ def motions() -> str:
 
 
 def runs() -> str:
-    """How the shipped weights came about."""
+    """The training runs of the shipped weights."""
     last = metadata()
     trained = [one for one in (*last["runs_before"], last) if "steps" in one]
     rows = [
@@ -209,7 +209,7 @@ def runs() -> str:
 
 
 def video() -> str:
-    """Fixed cameras and others, as they are and under a virtual camera."""
+    """Real videos, as filmed and with a virtual camera."""
     rows = [one for name in ("video_vtest", "video_others") for one in read(name)["videos"]]
     lines = []
     for one in rows:
@@ -231,14 +231,14 @@ def video() -> str:
 
 
 def _answers(videos: Sequence[dict[str, Any]]) -> tuple[int, int, int, int]:
-    """Static windows that were right, those asked about; moving ones likewise."""
+    """Number of correct and of all static windows, then of moving ones."""
     confusion = np.array([one["as_it_is"]["confusion"] for one in videos if one["as_it_is"]]).sum(0)
     right, asked = np.diag(confusion), confusion.sum(1)
     return int(right[0]), int(asked[0]), int(right[1:].sum()), int(asked[1:].sum())
 
 
 def hands() -> str:
-    """Hand-held cameras at several distances of the remembered frames."""
+    """Hand-held cameras, by spacing of the past frames."""
     lines = []
     for spacing_ms in _HANDS_MS:
         videos = read(f"video_hands_{spacing_ms}ms")["videos"]
@@ -259,7 +259,7 @@ def hands() -> str:
 
 
 def demo_tour() -> str:
-    """The built-in tour, whose truth is known."""
+    """The built-in demo tour, which has ground truth."""
     document = read("demo_tour")
     stream = document["streams"]["demo"]
     things, runtime = stream["things"], document["runtime"]

@@ -1,4 +1,4 @@
-"""Tables of events: false alarms, timing, zones under a moving camera, and what keeping them costs."""
+"""Tables of events: false alarms, timing, zones under a moving camera, and cost of storage."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -35,7 +35,7 @@ _EVIDENCE = {"none": "off", "no event": "on, no event", "one clip always": "on, 
 
 
 def found_and_false(rows: Sequence[dict[str, Any]], method: str) -> tuple[int, int]:
-    """True events that a method found, and its false ones."""
+    """True events found by a method, and its false events."""
     found, false = (sum(row[method][key] for row in rows) for key in ("found", "false"))
     return found, false
 
@@ -59,14 +59,14 @@ def _nuisance(name: str, about: str, lines: Sequence[list[str]]) -> str:
 
 
 def nuisance() -> str:
-    """A drawn street under one nuisance at a time."""
+    """Rendered streets with one nuisance each."""
     rows = read("nuisance")["results"]
     lines = [[_NUISANCES.get(row["nuisance"], row["nuisance"]), *_shown([row])] for row in rows]
     return _nuisance("nuisance", "rendered street", lines)
 
 
 def nuisance_clips() -> str:
-    """Real clips, as they are and disturbed."""
+    """Real clips, unaltered and disturbed."""
     lines = []
     for row in read("nuisance_clips")["results"]:
         disturbed = "" if row["nuisance"] == "none" else f", {row['nuisance']}"
@@ -75,7 +75,7 @@ def nuisance_clips() -> str:
 
 
 def nuisance_empty() -> str:
-    """Nothing happens: all events are false."""
+    """Videos in which nothing happens: all events are false."""
     rows = read("nuisance_empty")["results"]
     lines = [
         [
@@ -94,7 +94,7 @@ def nuisance_empty() -> str:
 
 
 def demo_events() -> str:
-    """When the scripted events of the demo's street are reported."""
+    """Timing of the scripted events in the demo's street."""
     rows = read("demo_events")["results"]
     late_ms = np.abs([one for row in rows for one in row["late_ms"]])
     scripted, in_time = (sum(row[key] for row in rows) for key in ("scripted", "in_time"))
@@ -112,7 +112,7 @@ def demo_events() -> str:
 
 
 def zone_error() -> str:
-    """How far a zone's worst corner is off while the camera moves."""
+    """Position error of a zone's worst corner while the camera moves."""
     document = read("zone_error")
     found = {(row["clip"], row["camera"]): row for row in document["results"]}
     clips, cameras = (list(dict.fromkeys(key[n] for key in found)) for n in (0, 1))
@@ -133,7 +133,7 @@ def _zone_cell(row: dict[str, Any]) -> str:
 
 
 def replay_time() -> str:
-    """Size of an hour of motion log, and the time that rules take over it."""
+    """Size of an hour of motion log, and the time to replay rules over it."""
     lines = []
     for row in read("replay_time")["rows"]:
         fps = row["looks"] / 3600
@@ -149,7 +149,7 @@ def replay_time() -> str:
 
 
 def evidence_cost() -> str:
-    """What evidence costs a frame."""
+    """Cost of evidence per frame."""
     rows = read("evidence_cost")["rows"]
     keys = "take_p50", "take_p99", "draw_p50", "draw_p95", "cpu"
     lines = []
@@ -171,7 +171,7 @@ def evidence_cost() -> str:
 
 
 def outlet_cost() -> str:
-    """What outlets cost a run of the demo tour."""
+    """Cost of outlets in a run of the demo tour."""
     found = read("outlet_cost")["summary"]
     rate, ratio, repeat = found["predictions_per_s"], found["ratio"], found["repeat"]
     lines = [
@@ -185,7 +185,7 @@ def outlet_cost() -> str:
 
 
 def outlet_receivers() -> str:
-    """What each receiver of the outlets got."""
+    """Events received by each receiver."""
     sent = [run["receivers"] for run in read("outlet_cost")["runs"] if run["sends"]]
     keys = "told", "received", "waiting", "lost", "twice"
     lines = [
@@ -201,7 +201,7 @@ def _ratio(found: dict[str, float]) -> str:
 
 
 def nuisance_summary() -> dict[str, tuple[int, int]]:
-    """Found and false over all real clips, by method; ``true`` has the number of true events twice."""
+    """True events found and false events by method, over all real clips; ``true``: true events, twice."""
     rows = read("nuisance_clips")["results"]
     true = sum(row["ours"]["true"] for row in rows)
     return {"true": (true, true)} | {method: found_and_false(rows, method) for method in METHODS}

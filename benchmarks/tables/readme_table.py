@@ -1,4 +1,4 @@
-"""The README's table: ten results, each beside a rival of the same run."""
+"""The README's table: ten results, each with a baseline from the same run."""
 
 from collections.abc import Callable, Sequence
 

@@ -1,4 +1,4 @@
-"""Reads stored results, and puts them into Markdown."""
+"""Reads stored results and formats them as Markdown."""
 
 import json
 from collections.abc import Callable, Iterable, Sequence
@@ -18,7 +18,7 @@ def read(name: str) -> dict[str, Any]:
 
 
 def read_lines(name: str) -> list[dict[str, Any]]:
-    """A result file with one JSON object a line."""
+    """A result file with one JSON object per line."""
     lines = (RESULTS / f"{name}.jsonl").read_text("utf-8").splitlines()
     return [json.loads(line) for line in lines]
 
@@ -27,12 +27,12 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], text: int = 1) -> 
     """A Markdown table.
 
     Args:
-        head: The headings.
+        head: Column headings.
         rows: Cells below them.
-        text: So many columns are aligned to the left, those after them to the right, as numbers are.
+        text: Number of left-aligned columns; the others are right-aligned.
 
     Raises:
-        ValueError: A row has another number of cells than the head.
+        ValueError: A row has more or fewer cells than the head.
     """
     lines = [_row(head), "|" + "---|" * text + "---:|" * (len(head) - text)]
     for row in rows:
@@ -47,10 +47,10 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def source(*names: str, about: str = "") -> str:
-    """The line below a table: its files, what they were measured on, and what else has to be known.
+    """The line below a table: its files, the machine of the measurement, and further facts.
 
     Args:
-        names: Of the files, with their suffix. The machine of the first that names one is shown.
+        names: Names of the files, with suffix. The machine is that of the first file that names one.
         about: Further facts, without a full stop.
     """
     documents = [read(name.removesuffix(".json")) for name in names if name.endswith(".json")]
@@ -75,11 +75,11 @@ def _machine(machine: dict[str, str]) -> str:
 
 
 def best(values: Sequence[float], shown: Sequence[str], *, low: bool = False) -> list[str]:
-    """The cells, with the best one in bold; all that look alike with it are."""
+    """The cells, with the best one, and all that display the same, in bold."""
     winner = shown[values.index(min(values) if low else max(values))]
     return [f"**{cell}**" if cell == winner else cell for cell in shown]
 
 
 def goal(met: bool) -> str:
-    """How a goal ended."""
+    """Whether a goal was met, as a cell."""
     return "met" if met else "**missed**"

@@ -41,7 +41,7 @@ def end_to_end() -> str:
 
 
 def end_to_end_goals() -> str:
-    """What was aimed at."""
+    """The goals, and whether they were met."""
     medians = read("end_to_end")["medians"]
     both = [medians[rate]["pipeline"] for rate in ("30", "150")]
 
@@ -110,7 +110,7 @@ def steps_motion() -> str:
 
 
 def step_goals() -> str:
-    """What was aimed at."""
+    """The goals, and whether they were met."""
     motion = _results("step_motion_cpu", "openvino")
     deep = _results("step_resnet50_224px_cpu", "openvino")
 
@@ -168,7 +168,7 @@ def scale_gpu() -> str:
 
 
 def scale_gpu_goals() -> str:
-    """What was aimed at."""
+    """The goals, and whether they were met."""
     document = read("scale_resnet50_h100")
     rows = {row["streams"]: row for row in document["results"]}
     one, sixteen, most = (rows[count] for count in (1, 16, 128))
@@ -196,7 +196,7 @@ def _gpu_goal(text: str, met: bool, shown: str, met_by_wall: bool, shown_by_wall
 
 
 def almost_equal() -> str:
-    """What ``inference.same_below`` saves and costs."""
+    """Savings and accuracy by ``inference.same_below``."""
     rows = read_lines("almost_equal")
     return almost_equal_rows(rows) + source(
         "almost_equal.jsonl", about="accuracy (share of predictions made from an earlier frame)"
@@ -223,7 +223,7 @@ def event_cost() -> str:
 
 
 def transport() -> str:
-    """Ours beside other libraries, two sizes."""
+    """Our transports and other libraries, for two frame sizes."""
     rows = read("transport")["results"]
     sizes = sorted({(row["width"], row["height"]) for row in rows}, reverse=True)
     by_way = dict.fromkeys((row["way"], row["link"]) for row in rows)

@@ -9,7 +9,7 @@ from benchmarks.tables.result_files import Tables, read, source, table
 
 
 def restart_depth() -> str:
-    """How soon a restarted worker predicts with its whole past."""
+    """Time until a restarted worker predicts with full depth."""
     rows = read("restart_depth")["rows"]
     lines = []
     for replay_ms in dict.fromkeys(row["replay_ms"] for row in rows):
@@ -25,12 +25,12 @@ def restart_depth() -> str:
 
 
 def shared_streams_cpu() -> str:
-    """More workers on two cores."""
+    """Throughput by number of workers, on two cores."""
     return _shared_streams("shared_streams_cpu")
 
 
 def shared_streams_gpu() -> str:
-    """One worker and two, a GPU each."""
+    """Throughput of one and two workers, each with its own GPU."""
     return _shared_streams("shared_streams_h200")
 
 
@@ -60,7 +60,7 @@ def _shared_streams(name: str) -> str:
 
 
 def fleet_failures() -> str:
-    """What a fleet on Ray loses when something dies."""
+    """Recovery times and losses of a fleet on Ray after failures."""
     found = read("fleet_failures")
     killed, back, coordinator, drained = (
         found[key] for key in ("node_killed", "node_back", "coordinator_killed", "node_drained")
@@ -91,7 +91,7 @@ def fleet_failures() -> str:
 
 
 def fleet_soak() -> str:
-    """A fleet whose nodes are killed and come back, at random."""
+    """A soak test in which random nodes are killed and restarted."""
     found = read("fleet_soak")
     memory = found["memory_mb"]
     lines = [
@@ -117,7 +117,7 @@ def _from_to(megabytes: list[float]) -> str:
 
 
 def fleet_silence() -> str:
-    """How long agents are silent on a busy machine."""
+    """Longest silence of agents on a busy machine."""
     found = read("fleet_silence")
     lines = [
         [
@@ -136,7 +136,7 @@ def fleet_silence() -> str:
 
 
 def fleet_simulation() -> str:
-    """The fleet's table beside two simple rivals, in virtual time."""
+    """``FleetTable`` compared with two simpler policies, in virtual time."""
     document = read("fleet_simulation")
     lines, before = [], ""
     for result in document["results"]:
@@ -156,7 +156,7 @@ def fleet_simulation() -> str:
 
 
 def fleet_scenarios() -> str:
-    """What happens in the scenarios of the simulation."""
+    """Descriptions of the simulated scenarios."""
     scenarios: dict[str, str] = read("fleet_simulation")["scenarios"]
     rows = [[f"`{name}`", about] for name, about in scenarios.items()]
     return table(["scenario", "what happens"], rows, 2)

@@ -19,7 +19,7 @@ class Memory(NamedTuple):
 
     Attributes:
         parts: of each past frame, oldest first, ``(B, T, ...)``.
-        present: ``(B, T)`` bool: which of them there are.
+        present: ``(B, T)`` bool: which of them exist.
     """
 
     parts: Tensor
@@ -43,7 +43,7 @@ class Baseline(nn.Module, ABC):
     def forward(self, *frames: Tensor, past_mask: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
         """Logits ``(B, classes)`` of ``T + 1`` frames ``(B, 3, height, width)``, oldest first, and no info.
 
-        ``past_mask`` ``(B, T)`` is True where the past frame is there; None for all.
+        ``past_mask`` ``(B, T)`` is True where the past frame is present; None for all.
         """
         batch = len(frames[-1])
         found = self.remember(torch.cat(frames))
@@ -70,7 +70,7 @@ class Baseline(nn.Module, ABC):
 
     @abstractmethod
     def answer(self, parts: Tensor, present: Tensor) -> Tensor:
-        """Logits from a window's parts ``(B, T + 1, ...)``, and which of them are there, ``(B, T + 1)``."""
+        """Logits from a window's parts ``(B, T + 1, ...)`` and their presence, ``(B, T + 1)``."""
 
 
 class MeanLogits(Baseline):
@@ -89,7 +89,7 @@ class MeanLogits(Baseline):
         return logits
 
     def answer(self, parts: Tensor, present: Tensor) -> Tensor:
-        """Mean over the frames that are there."""
+        """Mean over the present frames."""
         return mean_of_present(parts, present)
 
 
@@ -137,7 +137,7 @@ def features(backbone: ResNetCBAM, frames: Tensor) -> Tensor:
 
 
 def mean_of_present(parts: Tensor, present: Tensor) -> Tensor:
-    """Mean of ``(B, N, classes)`` over the ``N`` that are there, ``(B, N)``."""
+    """Mean of ``(B, N, classes)`` over the present ones of ``N``, ``(B, N)``."""
     shares = present.to(parts.dtype)
     return (parts * shares[..., None]).sum(dim=1) / shares.sum(dim=1, keepdim=True)
 

@@ -14,7 +14,7 @@ _HELD_OUT_SEED = 1_000_003
 
 
 def _option(default: Any, about: str) -> Any:
-    """A field with its line of help."""
+    """A field with its help text."""
     return field(default=default, metadata={"help": about})
 
 
@@ -47,7 +47,7 @@ class Budget:
     )
 
     def __post_init__(self) -> None:
-        """Refuses what cannot work.
+        """Rejects invalid options.
 
         Raises:
             ValueError: naming the option.
@@ -73,7 +73,7 @@ class Budget:
         return Shape(len(CAMERA_MOTIONS), self.depth, self.size, self.d_model, self.heads)
 
     def held_out_clips(self, num_past: int, scene: Scene) -> MotionRenderer:
-        """Films pictures that were never trained on; their motions do not depend on ``seed``."""
+        """Renders clips of images not used in training; their motions do not depend on ``seed``."""
         return MotionRenderer(
             self.device,
             self.size,

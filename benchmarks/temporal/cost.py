@@ -23,8 +23,8 @@ def streaming_cost(model: nn.Module, shape: Shape, device: str, repeats: int) ->
     """Measures one streaming step, in alternation with our unmodified network and a plain ResNet.
 
     Args:
-        model: any variant; not changed.
-        shape: that it was built with.
+        model: any variant; not modified.
+        shape: the sizes it was built with.
         device: ``cpu`` (float32) or CUDA (bfloat16), eager.
         repeats: rounds.
 
@@ -72,7 +72,7 @@ def streaming_step(model: nn.Module, frame: Tensor) -> tuple[Step, list[Tensor]]
 
     Args:
         model: in evaluation mode, on the frame's device.
-        frame: ``(B, 3, height, width)``, taken for all frames.
+        frame: ``(B, 3, height, width)``, used for all frames.
     """
     take: Callable[[Tensor, Any], tuple[Tensor, Any]]
     memory: Any
@@ -110,7 +110,7 @@ def _backbone(model: nn.Module) -> ResNetCBAM:
 
 
 def _floats(memory: Any) -> list[Tensor]:
-    """Distinct floating-point tensors of nested tuples: tied values are counted once, None is nothing."""
+    """Distinct floating-point tensors of nested tuples: tied values are counted once, None is skipped."""
     if memory is None:
         return []
     if isinstance(memory, Tensor):

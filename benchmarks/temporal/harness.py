@@ -27,7 +27,7 @@ _SAVE_EVERY = 100
 
 @dataclass(frozen=True)
 class Trained:
-    """The averaged weights of a run, in evaluation mode, and what they cost."""
+    """The averaged weights of a run, in evaluation mode, and their training cost."""
 
     model: nn.Module
     steps: int
@@ -89,12 +89,12 @@ def _options(variant: Variant, budget: Budget, out: Path) -> TrainingOptions:
 
 
 def score(model: nn.Module, variant: Variant, budget: Budget) -> dict[str, float]:
-    """Accuracy on held-out pictures by speed, and controls at 1x.
+    """Accuracy on held-out images by speed, and controls at 1x.
 
-    Returns:
-        ``0.4x``, ``1x``, ``2x``; ``single_frame``, the newest frame in all places, which must sit at chance;
-        ``reversed``, the share of clips played backwards that get the reversed label. After a disturbed
-        training also the speeds with all disturbances, as ``0.4x disturbed`` ...
+        Returns:
+            ``0.4x``, ``1x``, ``2x``; ``single_frame``, the newest frame in all places, which must be at chance;
+            ``reversed``, the share of clips played backwards that get the reversed label. After training with
+    disturbances, also the speeds with all disturbances, as ``0.4x disturbed`` ...
     """
     found = _score(model, variant, budget, USUAL)
     if budget.disturbed:

@@ -16,7 +16,7 @@ _MAY_DIFFER = {"seed", "device", "repeats", "pictures", "held_out", "keep", "com
 
 
 def markdown(lines: Iterable[Line]) -> str:
-    """The table of all lines, in the order of ``VARIANTS``; below it those that only failed.
+    """The table of all lines, in the order of ``VARIANTS``; below it the variants without a result.
 
     Raises:
         ValueError: results of different budgets, which can't be compared.

@@ -18,12 +18,12 @@ Answer = Literal["newest", "mean"]
 
 
 class ShiftMemory(NamedTuple):
-    """What is kept of the past of a batch of streams.
+    """Cached data of the past frames of a batch of streams.
 
     Attributes:
         channels: of the newest past frame, before each block, the channels that will be shifted.
         logits: of each past frame, oldest first, ``(B, T, classes)``.
-        present: ``(B, T)`` bool: which of them there are.
+        present: ``(B, T)`` bool: which of them exist.
     """
 
     channels: tuple[Tensor, ...]
@@ -34,14 +34,14 @@ class ShiftMemory(NamedTuple):
 class ChannelShift(nn.Module):
     """Our backbone with channel shift, average pooling and a linear classifier.
 
-    In a clip, nothing is shifted into the oldest frame, nor from a frame that is not there. A stream goes
-    on from where it was, so after ``T + 1`` frames it sees further back than the clip of its last frames.
+        In a clip, nothing is shifted into the oldest frame or from an absent frame. A stream keeps its cached
+    channels, so after ``T + 1`` frames it depends on older frames than a clip of its last frames would.
 
-    Args:
-        shape: sizes.
-        num_past: ``T``.
-        answer: logits of the ``newest`` frame, or their ``mean`` over the frames as in the paper.
-        share: part of the channels that is shifted.
+        Args:
+            shape: sizes.
+            num_past: ``T``.
+            answer: logits of the ``newest`` frame, or their ``mean`` over the frames as in the paper.
+            share: part of the channels that is shifted.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class ChannelShift(nn.Module):
     def forward(self, *frames: Tensor, past_mask: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
         """Logits ``(B, classes)`` of ``T + 1`` frames ``(B, 3, height, width)``, oldest first, and no info.
 
-        ``past_mask`` ``(B, T)`` is True where the past frame is there; None for all.
+        ``past_mask`` ``(B, T)`` is True where the past frame is present; None for all.
         """
         batch, images = len(frames[-1]), torch.cat(frames)
         if past_mask is None:

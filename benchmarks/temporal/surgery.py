@@ -15,7 +15,7 @@ from pipeline.model.temporal import TemporalAttention
 
 
 def start_apart(model: TemporalKVQResNetCBAM) -> None:
-    """Key projections start at random, not equal to the query projection."""
+    """Initialises key projections at random, not equal to the query projection."""
     for layer in _layers(model):
         for key in layer.key:
             cast(nn.Linear, key).reset_parameters()
@@ -29,13 +29,13 @@ def scaled_dot_products(model: TemporalKVQResNetCBAM) -> None:
 
 
 def forget_value_places(model: TemporalKVQResNetCBAM) -> None:
-    """Values do not hold where they are from; tokens still know their own place."""
+    """Removes positions from the values; tokens still have their own position."""
     for table in model.temporal.there:
         _silence(cast(Positions, table).table)
 
 
 def forget_slots(model: TemporalKVQResNetCBAM) -> None:
-    """Values do not hold which past frame they are from."""
+    """Removes from the values which past frame they come from."""
     for layer in _layers(model):
         _silence(layer.slots)
 
@@ -50,7 +50,7 @@ def end_at_layer3(model: TemporalKVQResNetCBAM) -> None:
 
 
 class _EndsAtLayer3(Architecture):
-    """What is called ``layer4`` has the grid of ``layer3``."""
+    """A backbone whose ``layer4`` has the grid of ``layer3``."""
 
     def grid(self, stage: str, size: tuple[int, int] | None = None) -> tuple[int, int]:
         return Architecture.grid(self, "layer3", size)

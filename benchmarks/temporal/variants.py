@@ -19,11 +19,11 @@ class Variant:
     """One row.
 
     Attributes:
-        about: what it is, human-readable.
+        about: human-readable description.
         build: makes the network.
-        num_past: past frames that it takes.
-        match_weight: of the loss that shows the attention where to look; networks without one ignore it.
-        speeds: speed factors of the motions that it is trained on.
+        num_past: number of past frames that it uses.
+        match_weight: weight of the loss that trains attention to find corresponding places, if it has any.
+        speeds: speed factors of its training motions.
     """
 
     about: str

@@ -1,4 +1,4 @@
-"""What people know of lengths on the ground: four points, or one thing of known length."""
+"""Known lengths on the ground: four points, or one object of known length."""
 
 import math
 from typing import Annotated, TypeAlias

@@ -1,4 +1,4 @@
-"""Where a reference view is in the current image."""
+"""The position of a reference view in the current image."""
 
 import math
 from typing import Annotated, NamedTuple, TypeAlias

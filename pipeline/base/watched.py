@@ -75,7 +75,7 @@ UNNAMED_VIEW = "home"
 
 
 class View(_OfStreams, frozen=True, kw_only=True):
-    """A picture of the scene as it was when zones and lines were drawn.
+    """An image of the scene as it was when zones and lines were drawn.
 
     Attributes:
         picture: An image file from the camera itself, without an overlay.
@@ -107,7 +107,7 @@ class Zone(_Place, frozen=True, kw_only=True):
 
 
 class Line(_Place, frozen=True, kw_only=True):
-    """A line through the picture that things cross.
+    """A line through the image that things cross.
 
     ``forward`` is from its left to its right, looking from its first point towards its last: downwards for
     a line that is drawn from left to right.

@@ -110,7 +110,7 @@ class FleetTable:
 
     @property
     def generations(self) -> dict[StreamId, tuple[int, int]]:
-        """Of each stream that had an owner, also of removed ones: its owner's, and the last given out."""
+        """Current and last assigned generation of each stream that had an owner, also of removed ones."""
         known = {name: (last, last) for name, last in self._retired.items()}
         for name, one in self._streams.items():
             known[name] = (one.owner.generation if one.owner else one.last, one.last)
@@ -131,8 +131,8 @@ class FleetTable:
 
         Args:
             stream_id: Its name.
-            last_generation: The highest that was given out: lower claims are not believed, and its next owner
-                gets a higher one even where the table that gave it out and its worker are gone.
+            last_generation: Highest generation assigned so far. Lower claims are rejected, and the next owner
+                gets a higher one, even if the table that assigned it and the worker are gone.
         """
         last = max(last_generation, self._retired.pop(stream_id, -1))
         found = "its worker did not answer" if last >= 0 else "it is new"
@@ -140,7 +140,7 @@ class FleetTable:
         self.note_generation(stream_id, last)
 
     def note_generation(self, stream_id: StreamId, last_generation: int) -> None:
-        """As ``add_stream`` with a generation; a stream that is not there goes on from it when it comes."""
+        """Like ``add_stream`` with a generation; an unknown stream continues from it once it is added."""
         if stream := self._streams.get(stream_id):
             stream.last = max(stream.last, last_generation)
         else:
@@ -202,7 +202,7 @@ class FleetTable:
         self._draining.add(name)
 
     def undrain(self, name: str) -> None:
-        """Lets a worker get streams again."""
+        """Allows a worker to get streams again."""
         self._draining.discard(name)
 
     def measured(self, name: str, load: WorkerLoad) -> None:

@@ -78,5 +78,5 @@ class LastPicture(Generic[T]):
     def _equals(self, image: Image, other: Image) -> bool:
         if self._tolerance:
             return bool(np.abs(image.astype(np.int16) - other).mean() <= self._tolerance)
-        middle = len(image) // 2  # sensor noise is everywhere: one row tells almost all images apart
+        middle = len(image) // 2  # sensor noise is everywhere: one row distinguishes almost all images
         return np.array_equal(image[middle], other[middle]) and np.array_equal(image, other)

@@ -23,7 +23,7 @@ KEPT_FINE_CHANNELS = FINE_CHANNELS + 4 * TEXTURE_CHANNELS
 
 
 class EntryShapes(NamedTuple):
-    """Shapes of one remembered frame, see ``pipeline.model.state.Entry``.
+    """Shapes of one cached frame, see ``pipeline.model.state.Entry``.
 
     Attributes:
         keys: ``(L, V, S_k, D)``; that of the values too.
@@ -106,7 +106,7 @@ class Architecture:
         return _cells(height, stage), _cells(width, stage)
 
     def entry_shapes(self, size: tuple[int, int] | None = None) -> EntryShapes:
-        """What is remembered of a frame of ``size``, or of the model's own size."""
+        """Shapes of the cached data of a frame of ``size``, or of the model's own size."""
         positions = sum(math.prod(self.grid(scale, size)) for scale in self.scales)
         variants = 1 if self.use_shared_weights else self.num_past
         maps = ((MATCH_CHANNELS, "layer2"), (KEPT_FINE_CHANNELS, "layer1")) if self.motion else ()

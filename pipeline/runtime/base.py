@@ -20,7 +20,7 @@ class Runtime:
     """One loaded model on one device.
 
     There is one engine per size at which the model sees images: only one if all images become squares,
-    otherwise one per aspect ratio. A stream keeps its size while it remembers a frame, even if the size of
+    otherwise one per aspect ratio. A stream keeps its size while it has a cached frame, even if the size of
     its images changes.
 
     Args:
@@ -158,7 +158,7 @@ class Runtime:
         return None if keys is None else keys.transpose(1, 2, 0)
 
     def parts(self, entry: SizedEntry) -> list[Part]:
-        """The remembered state of an image, for a process with the same model, backend and precision."""
+        """The cached state of an image, for a process with the same model, backend and precision."""
         return self._engine(entry.size).parts(entry.entry)
 
     def entry(self, size: Size, parts: Sequence[Part]) -> SizedEntry:

@@ -23,7 +23,7 @@ class Motion:
         flow: Displacement of each place to its position in each past frame, ``(T, 2, h, w)``, x right and y
             down, in pixels of the network's input; zeros for a slot without a frame.
         uncertainty: Expected error of the flow in pixels, ``(T, h, w)``.
-        moving: Probability that the place moves by itself, ``(h, w)``.
+        moving: Probability that the place moves independently of the camera, ``(h, w)``.
         camera: Affine map of the static background from new to past coordinates, each from -1 to 1,
             ``(T, 2, 3)``.
     """
@@ -55,14 +55,14 @@ class Result:
 
 
 class SizedEntry(NamedTuple):
-    """The remembered state of an image, and the size at which the model saw it."""
+    """The cached state of an image, and its size as model input."""
 
     size: Size
     entry: Any
 
 
 class Part(NamedTuple):
-    """A part of an image's remembered state, for transfer to another process of the same kind.
+    """A part of an image's cached state, for transfer to another process of the same kind.
 
     Attributes:
         number: Type of its numbers, such as ``bfloat16``.
@@ -77,7 +77,7 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """The remembered state of one image; only the runtime that made it can read it.
+    """The cached state of one image; only the runtime that made it can read it.
 
     Attributes:
         entry: For the history of its stream: keys and values; from a ``Runtime`` a ``SizedEntry``.

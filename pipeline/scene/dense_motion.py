@@ -30,7 +30,7 @@ class DenseMotion:
     """The network's output for one frame; T past frames, oldest first, ``h x w`` places.
 
     Attributes:
-        moving: ``(h, w)``, probability that a place moves by itself.
+        moving: ``(h, w)``, probability that a place moves independently of the camera.
         flow: ``(T, 2, h, w)``, from each place to where it was (x right, y down), in pixels of the
             model's input.
         uncertainty: ``(T, h, w)``, expected error of the flow in the same pixels.

@@ -26,7 +26,7 @@ class Sources(NamedTuple):
     Attributes:
         training: this rank's share of the training clips.
         validation: clips for choosing the best weights.
-        held_out: clips for the final metrics; None if these come from other pictures, see `evaluate`.
+        held_out: clips for the final metrics; None if these come from other images, see `evaluate`.
         windows: for recorded clips, the number of windows for training and validation.
         clips: for recorded clips, the keys of the clips in ``train`` and ``held_out``, and in
             ``validation`` if that is a separate set.

@@ -1,4 +1,4 @@
-"""Opens the source that a text such as ``0`` or ``rtsp://...`` names."""
+"""Creates the source for a text such as ``0`` or ``rtsp://...``."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,7 @@ _FILES_ON_THE_WEB = (".mp4", ".mov", ".mkv", ".webm", ".avi")
 
 
 def open_source(text: str, options: SourceOptions) -> Source:
-    """Creates the source that a text names; open it with ``open()`` or ``with``.
+    """Creates the source for a text such as ``rtsp://...``; open it with ``open()`` or ``with``.
 
     Args:
         text: ``demo``; the number of a webcam or ``/dev/videoN``; a URL; a folder of images; a video file.

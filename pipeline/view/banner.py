@@ -1,4 +1,4 @@
-"""A banner across a frame whose camera cannot see the scene."""
+"""Draws a banner across a frame whose camera cannot see the scene."""
 
 from pipeline.base.frame import Image
 from pipeline.view.canvas import BAD, WHITE, Box, Scale, fill_panel, fit_text, put_text, text_size

@@ -1,4 +1,4 @@
-"""Draws why an event was reported: the object now, beside its matches in past frames."""
+"""Draws why an event was reported: the object now, next to its matches in past frames."""
 
 from collections.abc import Sequence
 from typing import NamedTuple

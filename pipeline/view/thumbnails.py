@@ -54,7 +54,7 @@ def draw_thumbnails(
     Args:
         canvas: Image, drawn on in place.
         slots: Number of past frames that the network can use.
-        past: The remembered frames, oldest first; with fewer than ``slots`` the oldest slots are empty.
+        past: The past frames, oldest first; with fewer than ``slots`` the oldest slots are empty.
         past_images: Their images in the same order, of any size; None if no longer available.
         heat: Attention to each frame, ``(slots, rows, columns)``, oldest slot first, from
             ``pipeline.view.attention_maps.heat_maps``.

@@ -1,4 +1,4 @@
-"""The command ``bench``: benchmarks, each beside a lower bound and an alternative."""
+"""The command ``bench``: benchmarks, each compared with a lower bound and an alternative."""
 
 from pathlib import Path
 from typing import Annotated
@@ -54,7 +54,7 @@ def step(
     ] = 30,
     json_file: JsonFile = None,
 ) -> None:
-    """Time one cached step beside the reference implementation and a plain ResNet.
+    """Time one cached step, compared with the reference implementation and a plain ResNet.
 
     All of them run in the same runtime.
     """
@@ -95,7 +95,7 @@ def scale(
         Path | None, typer.Option("--picture", metavar="FILE", help="Draw the curves (needs matplotlib).")
     ] = None,
 ) -> None:
-    """Measure time and memory by the number of streams in one batch, beside a plain ResNet."""
+    """Measure time and memory by the number of streams in one batch, compared with a plain ResNet."""
     from benchmarks.scale.command import bench
     from pipeline.base.errors import as_user_error
 
@@ -197,7 +197,7 @@ def fleet(
 ) -> None:
     """Simulate a fleet that loses workers, drains nodes and gains cameras.
 
-    Reports moves, overload and time without predictions, beside two simpler policies.
+    Reports moves, overload and time without predictions, compared with two simpler policies.
     """
     from benchmarks.fleet.fleet_bench import bench
     from pipeline.base.errors import ConfigError, as_user_error
@@ -247,7 +247,7 @@ def transport(
     ] = 2.0,
     json_file: JsonFile = None,
 ) -> None:
-    """Measure frame transport between processes, beside imagezmq and vidgear's NetGear."""
+    """Measure frame transport between processes, compared with imagezmq and vidgear's NetGear."""
     from benchmarks.transport import bench
     from pipeline.base.errors import as_user_error
 

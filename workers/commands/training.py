@@ -234,7 +234,7 @@ def evaluate(
 
     By default on images with rendered camera motions; otherwise on real video (--video) or labelled clips
     (--data). Controls, such as shuffled frames, show whether the model relies on motion. --flow, --moving,
-    --still and --camera score dense motion beside OpenCV's DIS, Farneback and MOG2.
+    --still and --camera score dense motion, with OpenCV's DIS, Farneback and MOG2 as baselines.
     """
     from rich.console import Console
 

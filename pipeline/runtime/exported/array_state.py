@@ -1,4 +1,4 @@
-"""The state of an exported step as arrays: remembered frames, gathered into a batch."""
+"""The state of an exported step as arrays: cached frames, gathered into a batch."""
 
 from collections.abc import Sequence
 from typing import Any

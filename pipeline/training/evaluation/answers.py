@@ -13,7 +13,7 @@ _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def mixed(device: torch.device, precision: str) -> AbstractContextManager[None]:
-    """Runs the passes inside in ``fp32``, ``bf16`` or ``fp16``."""
+    """Runs the passes in its ``with`` block in ``fp32``, ``bf16`` or ``fp16``."""
     return torch.autocast(device.type, _DTYPES.get(precision), enabled=precision in _DTYPES)
 
 

@@ -1,4 +1,4 @@
-"""Scores a model on camera motions over unseen pictures, with controls."""
+"""Scores a model on camera motions over unseen images, with controls."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The bank of still pictures that camera motions are rendered from."""
+"""The bank of still images that camera motions are rendered from."""
 
 import math
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Renders nine camera motions over still pictures on the device.
+"""Renders nine camera motions over still images on the device.
 
 Labels name the motion of the **camera**: ``pan_right`` moves the content left, ``tilt_up`` moves it down,
 ``zoom_in`` enlarges it, ``roll_cw`` rotates it counter-clockwise.
