@@ -18,14 +18,14 @@ from pipeline.base.watched import KIND_KEYS, LINE_KINDS, PICTURE_KINDS, Line, Ru
 ONCE, LASTS = "once", "start, end"
 RULES: Mapping[RuleKind, tuple[str, str]] = {
     "moving": (LASTS, "something moves in the zone; ends after `quiet_s` without motion"),
-    "entered": (ONCE, "an object has come into the zone from outside it, or from outside the image"),
-    "left": (ONCE, "an object has gone out of the zone; `for_s` is how long it was inside"),
+    "entered": (ONCE, "an object has entered the zone from outside it, or from outside the image"),
+    "left": (ONCE, "an object has left the zone; `for_s` is how long it was inside"),
     "crossed": (ONCE, "an object has crossed the line; `why.way` is `forward` or `backward`"),
     "stayed": (LASTS, "an object has been in the zone for `for_s`; ends when it leaves or stops moving"),
     "stopped": (LASTS, "an object has stopped in the zone for `for_s`; ends when it moves on. With "
                 '`of = "zone"`: nothing has moved in the zone for `for_s`; ends with the next motion'),
     "wrong_way": (LASTS, "an object has moved against `direction_deg` for `for_s`; ends when it turns or leaves"),
-    "label": (LASTS, "a model with classes of your own sees this class; ends with the next class"),
+    "label": (LASTS, "a model with classes of your own recognises this class; ends with the next class"),
 }  # fmt: skip
 """Of each kind of rule: the phases of its events, and when it reports one."""
 CAMERA: Mapping[str, tuple[str, str, str]] = {
@@ -42,7 +42,7 @@ CAMERA: Mapping[str, tuple[str, str, str]] = {
 }  # fmt: skip
 """Of each kind of event about a camera: phases, after how long, and what has happened."""
 PIPELINE: Mapping[str, tuple[str, str, str]] = {
-    "worker_down": (LASTS, "2 s after a death, 5 s without an answer, 7 s for a lost link",
+    "worker_down": (LASTS, "2 s after a crash, 5 s without an answer, 7 s for a lost link",
                     "a capture or inference worker is down"),
     "worker_up": (ONCE, "2 s", "the worker works again; `for_s` is how long it was down"),
     "latency": (LASTS, "3 s (the window of the median)",
@@ -58,20 +58,20 @@ WHY = (
     ("camera health", "`sharp`, `usually_sharp`", "share of image blocks with sharp detail: now, and usually"),
     ("camera health", "`likeness`", "correlation with the usual view, -1 to 1"),
     ("`worker_down`, `worker_up`", "`worker`, `host`", "the worker; a link has no `host`"),
-    ("`worker_down`", "`cause`", "the cause, in words"),
+    ("`worker_down`", "`cause`", "the cause, as text"),
     ("`worker_down`, `worker_up`", "`streams`", "all affected streams, if there are several"),
     ("`latency`", "`p50_ms`, `limit_ms`", "median age of the predictions, and the limit"),
-    ("any `end`", "`ended`", "what ended it, if not the scene: `the stream has ended`, `the view was lost` ..."),
+    ("any `end`", "`ended`", "what ended it, if not a change in the scene: `the stream has ended`, `the view was lost` ..."),
 )  # fmt: skip
 THRESHOLDS = (
     ("An object counts once seen in", "3 consecutive frames, over at least 100 ms"),
-    ("It is inside a zone, or beyond a line, after", "120 ms"),
-    ("It is outside again when beyond the edge by", "1 % of the image"),
-    ("A box that jumps over an edge farther than its object can have moved counts after", "700 ms, dated back"),
+    ("It is inside a zone, or past a line, after", "120 ms"),
+    ("It is outside again when past the edge by", "1 % of the image"),
+    ("A box that jumps across an edge, farther than its object can have moved, counts after", "700 ms, backdated"),
     ("Speed below which an object crosses no edge (swaying leaves)", "0.008 image widths/s"),
     ("Speed below which motion in place is not `moving`", "0.005 image widths/s"),
-    ("Another class must lead the present one by", "0.2 of the score, for 0.75 s, or longer if it wavers"),
-    ("A bad image ends after good frames for", "1 s"),
+    ("Another class must lead the current one by", "a score of 0.2, for 0.75 s, or longer if it fluctuates"),
+    ("A camera fault ends after good frames for", "1 s"),
     ("The reference view is searched for every", "200 ms; between searches the camera's motion is integrated"),
     ("The zones of a view are suspended when it is not found for", "1.5 s, or less than half of it is in the image"),
     ("A camera without a named view takes its reference view", "3 s after the stream has started"),
@@ -114,7 +114,7 @@ def page() -> str:
                 "These need no rule and have no evidence.",
                 _events(PIPELINE),
                 "## Fields of an event",
-                "One JSON object. Every `start` has its `end`, also if the stream ends or the sink is stopped.",
+                "One JSON object. Every `start` has an `end`, even if the stream ends or the sink is stopped.",
                 table(
                     ("key", "type", "meaning"),
                     [
@@ -129,7 +129,7 @@ def page() -> str:
                 "## Keys of `why`",
                 table(("events", "key", "meaning"), WHY),
                 "## Thresholds",
-                "Fixed values that keep events steady.",
+                "Fixed values that keep events stable.",
                 table(("what", "value"), THRESHOLDS),
             )
         )

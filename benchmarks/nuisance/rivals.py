@@ -25,7 +25,7 @@ class Mog2:
         self._model = cv2.createBackgroundSubtractorMOG2()
 
     def boxes(self, image: Image) -> list[Rectangle]:
-        """Boxes of what moves, as shares of the picture."""
+        """Boxes of what moves, as shares of the image."""
         labels = self._model.apply(image)
         mask = np.asarray(cv2.medianBlur(labels, 5) == 255, np.uint8)
         mask = np.asarray(cv2.dilate(mask, _THREE, iterations=2), np.uint8)
@@ -51,7 +51,7 @@ class Differencing:
         self._is_calibrating, self._moved = False, 0
 
     def boxes(self, image: Image) -> list[Rectangle]:
-        """Boxes of what moves, as shares of the picture."""
+        """Boxes of what moves, as shares of the image."""
         width = self._HEIGHT * image.shape[1] // image.shape[0]
         grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
         grey = cv2.resize(grey, (width, self._HEIGHT), interpolation=cv2.INTER_NEAREST)

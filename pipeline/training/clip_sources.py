@@ -66,7 +66,7 @@ def open_sources(options: TrainingOptions, ranks: Ranks, notify: Callable[[str],
     """Opens the data named in the options.
 
     Raises:
-        ValueError: pictures or clips are missing or invalid.
+        ValueError: images or clips are missing or invalid.
     """
     return _recorded(options, ranks, notify) if options.data else _rendered(options, ranks)
 
@@ -77,7 +77,7 @@ def open_scenes(options: TrainingOptions, ranks: Ranks) -> SceneRenderer | Films
     On a GPU a second process renders while this one trains.
 
     Raises:
-        ValueError: pictures are missing, or the batch can't be divided among the ranks.
+        ValueError: images are missing, or the batch can't be divided among the ranks.
     """
     if not options.scene_batch_size:
         return None

@@ -40,7 +40,7 @@ def evaluate(
     picture: Path | None = None,
     notify: Callable[[str], None] = print_stage,
 ) -> Report:
-    """Evaluates a checkpoint; by default on clips rendered from procedural pictures.
+    """Evaluates a checkpoint; by default on clips rendered from procedural images.
 
     Args:
         checkpoint: a file, or the name of a shipped checkpoint.
@@ -50,7 +50,7 @@ def evaluate(
         dense: data sets with ground truth for dense motion.
         all_clips: score all of ``data`` instead of only the clips held out by the training. If the
             checkpoint does not list them, the clips that training on ``data`` would hold out are used.
-        samples: clips for each speed and control of pictures and of the virtual camera, and maximum
+        samples: clips for each speed and control of images and of the virtual camera, and maximum
             number of windows for each class of a video.
         spacing_ms: time between frames; None uses the spacing of the training, or 100.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` ...

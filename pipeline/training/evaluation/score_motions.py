@@ -35,12 +35,12 @@ def score_motions(
     Args:
         model: in evaluation mode, on the device to use; any module with our network's call signature and
             ``num_past``.
-        pictures: folder of photos or video frames never trained on; None draws procedural pictures.
+        pictures: folder of photos or video frames never trained on; None draws procedural images.
         speeds: factors on the reference speed, each evaluated separately.
         samples: clips for each speed and each control.
         size_px: side of the frames.
-        seed: random seed of pictures and motions.
-        bank_count: number of crops in the picture bank.
+        seed: random seed of images and motions.
+        bank_count: number of crops in the image bank.
         scene: disturbances.
         progress: shows a bar for each speed and one for the controls.
 
@@ -54,7 +54,7 @@ def score_motions(
         only.
 
     Raises:
-        ValueError: the folder has no pictures, or the model has other classes.
+        ValueError: the folder has no images, or the model has other classes.
     """
     if tuple(getattr(model, "labels", CAMERA_MOTIONS)) != CAMERA_MOTIONS:
         raise ValueError("the model's classes are not the camera motions: give labelled clips with --data")

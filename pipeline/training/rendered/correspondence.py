@@ -14,7 +14,7 @@ def past_places(windows: Tensor, rows: int, columns: int, cells: tuple[int, int]
     """Positions of the cells of the newest frame's grid in each past frame.
 
     Args:
-        windows: ``(n, T + 1, 2, 3)`` affine maps from screen (-1 to 1) to picture, oldest frame first.
+        windows: ``(n, T + 1, 2, 3)`` affine maps from screen (-1 to 1) to image, oldest frame first.
         rows: Rows of the grid.
         columns: Columns of the grid.
         cells: Rows and columns of the past frames' grid; None for the same.

@@ -24,7 +24,7 @@ class Film(NamedTuple):
 
 
 def film_motions(size: int, num_past: int, count: int, seed: int) -> Film:
-    """Renders clips of procedural pictures at all speeds; pictures and motions depend on the seed.
+    """Renders clips of procedural images at all speeds; images and motions depend on the seed.
 
     Args:
         size: Side of the frames in pixels.

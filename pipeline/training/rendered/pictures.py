@@ -23,13 +23,13 @@ def seeded(device: torch.device, *numbers: int) -> torch.Generator:
 
 
 def load_photos(folder: Path, size_px: int) -> tuple[Tensor, Tensor]:
-    """Reads all pictures of a folder, each resized to a square.
+    """Reads all images of a folder, each resized to a square.
 
     Returns:
-        Pictures ``(P, 3, size_px, size_px)`` uint8 RGB and their aspect ratios ``(P,)``, width / height.
+        Images ``(P, 3, size_px, size_px)`` uint8 RGB and their aspect ratios ``(P,)``, width / height.
 
     Raises:
-        ValueError: the folder has no readable picture.
+        ValueError: the folder has no readable image.
     """
     if not folder.is_dir():
         raise ValueError(f"no such folder of pictures: {folder}")
@@ -47,9 +47,9 @@ def load_photos(folder: Path, size_px: int) -> tuple[Tensor, Tensor]:
 
 
 class PictureBank:
-    """Pictures on the device, redrawn one block at a time during training.
+    """Images on the device, redrawn one block at a time during training.
 
-    The content depends only on the seed and the number of redraws, so a resumed run has the same pictures.
+    The content depends only on the seed and the number of redraws, so a resumed run has the same images.
 
     Attributes:
         pictures: ``(count, 3, size_px, size_px)`` uint8 RGB.
@@ -69,13 +69,13 @@ class PictureBank:
         """Draws the whole bank.
 
         Args:
-            device: device of the pictures.
-            size_px: side of each square picture.
-            count: number of pictures, rounded up to whole blocks; if below ``block``, it is the block size.
+            device: device of the images.
+            size_px: side of each square image.
+            count: number of images, rounded up to whole blocks; if below ``block``, it is the block size.
             seed: random seed.
-            photos: folder of photos; None draws only procedural pictures.
+            photos: folder of photos; None draws only procedural images.
             photo_share: share of the bank that is cropped from photos, if any.
-            block: number of pictures redrawn together.
+            block: number of images redrawn together.
         """
         self.size_px, self.seed, self.block = size_px, seed, min(block, count)
         self.blocks = math.ceil(count / self.block)
@@ -92,7 +92,7 @@ class PictureBank:
         self.seek(0)
 
     def redraw(self) -> None:
-        """Replaces the oldest block with new pictures."""
+        """Replaces the oldest block with new images."""
         self._draw_block(self.redraws)
         self.redraws += 1
 

@@ -100,7 +100,7 @@ class MotionRenderer:
     Attributes:
         labels: names of the motions.
         step: batches rendered so far.
-        bank: the source pictures.
+        bank: the source images.
     """
 
     labels = CAMERA_MOTIONS
@@ -120,17 +120,17 @@ class MotionRenderer:
         scene: Scene = USUAL,
         speeds: tuple[float, float] = SPEEDS,
     ) -> None:
-        """Draws the picture bank.
+        """Draws the image bank.
 
         Args:
             device: device to render on.
-            size: side of the frames in pixels; the pictures are twice as large.
+            size: side of the frames in pixels; the images are twice as large.
             seed: random seed.
-            pictures: folder of photos to mix in; None uses only procedural pictures.
+            pictures: folder of photos to mix in; None uses only procedural images.
             num_past: past frames in a clip.
             photo_share: share of the bank cropped from these photos.
-            bank_count: number of pictures in the bank.
-            redraw_every: batches between two redraws of 32 pictures; 0 = never.
+            bank_count: number of images in the bank.
+            redraw_every: batches between two redraws of 32 images; 0 = never.
             supersample: samples per pixel along each axis, against aliasing.
             scene: disturbances.
             speeds: lowest and highest speed factor, drawn log-uniformly.
@@ -222,7 +222,7 @@ class MotionRenderer:
         return (total / len(spots)).view(n, 3, length, side, side).transpose(1, 2).contiguous()
 
     def _windows(self, labels: Tensor, speed: float | None, generator: torch.Generator) -> Tensor:
-        """The view of each frame: affine maps ``(n, T + 1, 2, 3)`` from screen to picture.
+        """The view of each frame: affine maps ``(n, T + 1, 2, 3)`` from screen to image.
 
         The distributions of the pose at the middle of the clip and of the margin around it do not depend on
         the label, and the motion is centred on the middle.
@@ -256,7 +256,7 @@ class MotionRenderer:
         centre = uniform(generator, (2, n, 1), -1, 1) * (1 - window * room)
         mirror = (uniform(generator, (2, n, 1)) < 0.5).float() * 2 - 1
 
-        # screen -> unsquash -> camera's own motion -> pose and mirror of the scene -> picture
+        # screen -> unsquash -> camera's own motion -> pose and mirror of the scene -> image
         moved = _matrix(growth.exp() * turn.cos(), -growth.exp() * turn.sin()) @ _diagonal(squash, 1 / squash)
         moved = torch.cat(
             (moved, torch.stack((squash * shift_x, shift_y / squash), -1).unsqueeze(-1)), dim=-1

@@ -48,7 +48,7 @@ class SceneRenderer:
 
     Attributes:
         step: Batches rendered so far.
-        bank: The pictures used as textures.
+        bank: The images used as textures.
     """
 
     def __init__(
@@ -65,17 +65,17 @@ class SceneRenderer:
         scene: LayeredScene | None = None,
         fused: bool = False,
     ) -> None:
-        """Draws the picture bank.
+        """Draws the image bank.
 
         Args:
             device: Device to render on.
             height: Frame height in pixels, a multiple of 32.
             width: Frame width, likewise.
             seed: Random seed.
-            pictures: Folder of photos to mix in; None uses only procedural pictures.
+            pictures: Folder of photos to mix in; None uses only procedural images.
             num_past: Past frames in a clip.
             photo_share: Share of the bank cropped from these photos.
-            bank_count: Number of pictures in the bank.
+            bank_count: Number of images in the bank.
             scene: Content of the scenes.
             fused: Compile the per-layer functions with torch.compile.
         """
