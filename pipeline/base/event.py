@@ -51,7 +51,7 @@ class Event(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
         time: When it happened, not when it was detected: RFC 3339, UTC, on the capturing machine's clock.
         stream_id: The stream. Events about a worker name the first of its streams.
         kind: What happened.
-        phase: ``start`` and ``end`` of an event that lasts, otherwise ``once``.
+        phase: ``start`` and ``end`` of an event with a duration, otherwise ``once``.
         start: In an ``end``: the id of its start.
         rule: Name of the rule.
         zone: Name of the zone.
@@ -62,7 +62,7 @@ class Event(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
         speed_m_s: Metres per second, where the ground is calibrated.
         speed_m_s_error: Error bound of that speed: 95 of 100 are within it.
         size: Share of the image that the object's box fills.
-        for_s: How long it had lasted, in seconds.
+        for_s: How long it had lasted by then, in seconds.
         score: Confidence, 0 to 1.
         evidence: Folder of its images and clips, which follow within seconds; an ``end`` names that of its
             start.

@@ -40,9 +40,9 @@ class Outlet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         streams: Only events of these streams; all if empty.
         zones: Only events of these zones and lines; all if empty.
         phases: Only these phases; all if empty.
-        timeout_s: Time limit for each answer.
+        timeout_s: Time limit for each response.
         give_up_after_h: Age in hours after which an event is no longer sent.
-        most_waiting: Largest number of events that wait; beyond it the oldest is dropped.
+        most_waiting: Largest number of waiting events; beyond it the oldest is dropped.
         topic: First levels of the topics; for ``mqtt``.
         discovery: First level of Home Assistant's discovery topics; for ``mqtt``; none if empty.
     """

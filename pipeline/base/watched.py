@@ -116,7 +116,7 @@ class Line(_Place, frozen=True, kw_only=True):
         points: Ends and bends, as fractions of the image: x from the left, y from the top.
         view: The reference view in which it was drawn; None: the first view of the stream.
         streams: Only these streams; empty: all streams.
-        anchor: The point of an object that must cross: ``foot`` or ``middle``, as of a zone.
+        anchor: The point of an object that must cross: ``foot`` or ``middle``, as for a zone.
     """
 
     points: Annotated[list[Point], msgspec.Meta(min_length=2, max_length=64)]
@@ -131,20 +131,20 @@ class Rule(Section, frozen=True, kw_only=True):
     """When to report an event.
 
     Attributes:
-        kind: What has to happen.
+        kind: Kind of the rule.
         zone: Name of the zone.
         line: Name of the line.
         label: Only this class; None: all classes.
         streams: Only these streams; empty: all streams.
-        way: In which direction the line is crossed.
+        way: Direction in which the line is crossed.
         direction_deg: Direction of motion, counter-clockwise: 0 is right, 90 is up; None: any. For
             ``wrong_way``: the permitted direction.
-        within_deg: Largest deviation from ``direction_deg``, to either side.
-        min_speed: Least speed, in image widths per second.
-        min_speed_m_s: Least speed, in metres per second. Objects without such a speed never match.
-        min_size: Least share of the image that the object's box fills.
-        max_size: Largest share of the image that the object's box fills.
-        min_score: Least confidence.
+        within_deg: Maximum deviation from ``direction_deg``, to either side.
+        min_speed: Minimum speed, in image widths per second.
+        min_speed_m_s: Minimum speed, in metres per second. Objects without such a speed never match.
+        min_size: Minimum share of the image that the object's box fills.
+        max_size: Maximum share of the image that the object's box fills.
+        min_score: Minimum confidence.
         for_s: How long it must last, in seconds; None: 10 for ``stayed``, 2 for ``stopped``, 0.5 for
             ``wrong_way``, 0 for ``label``.
         of: ``things``: each object that stops; ``zone``: all motion in the zone together.

@@ -26,7 +26,7 @@ class Delivery:
         waits_s: Waits between retries.
 
     Attributes:
-        delivered: Number of messages received by the other side.
+        delivered: Number of messages accepted by the receiver.
         failed: Number of messages dropped, by reason.
         is_down: Whether the last attempt failed.
     """

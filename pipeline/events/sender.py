@@ -16,7 +16,7 @@ class Undelivered(Exception):  # noqa: N818
     """A message was not delivered; it is retried.
 
     Attributes:
-        wait_s: Retry delay requested by the other side; None if it requested none.
+        wait_s: Retry delay requested by the receiver; None if it requested none.
     """
 
     def __init__(self, text: str, wait_s: float | None = None) -> None:
@@ -57,7 +57,7 @@ class Sender(ABC):
 
     @abstractmethod
     def send(self, message: Message) -> None:
-        """Delivers a message; returns once the other side has received it.
+        """Delivers a message; returns once the receiver has accepted it.
 
         Raises:
             Undelivered: Temporary failure.

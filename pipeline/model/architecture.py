@@ -13,7 +13,7 @@ SCALES = ("layer2", "layer3", "layer4")
 PICTURE = "picture"
 """Name of the normalised frame among the maps of the backbone, ``(B, 3, height, width)``."""
 MOTION_STAGES = ("context", "match", "fine")
-"""Names of the maps of dense motion beside those of the backbone, see ``pipeline.model.motion.pyramid``."""
+"""Names of the additional maps of dense motion, see ``pipeline.model.motion.pyramid``."""
 CONTEXT_CHANNELS = 96
 MATCH_CHANNELS = 64
 FINE_CHANNELS = 32

@@ -28,7 +28,7 @@ def save_checkpoint(
 ) -> None:
     """Writes a checkpoint; an existing file is replaced atomically.
 
-    The same network gives the same file, so what was compiled for one serves the other.
+    The same network gives the same file, so models compiled for one can be used for the other.
 
     Args:
         path: The ``.safetensors`` file; its folder is created if missing.
@@ -92,7 +92,7 @@ def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> Tem
 
 
 def _in_order(file: bytes) -> bytes:
-    """A safetensors file with its metadata in order: the library writes it in a random one."""
+    """A safetensors file with sorted metadata: the library writes it in random order."""
     end = _LENGTH + int.from_bytes(file[:_LENGTH], "little")
     header = json.loads(file[_LENGTH:end])
     header["__metadata__"] = dict(sorted(header["__metadata__"].items()))

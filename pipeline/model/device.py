@@ -16,7 +16,7 @@ class DeviceError(ValueError):
 
 
 def cuda_count() -> int:
-    """CUDA devices that torch sees; torch is not imported, which is slow, where no driver could have any."""
+    """Number of CUDA devices; without a driver, torch is not imported, because that is slow."""
     if "torch" not in sys.modules and not _may_have_gpu():
         return 0
     import torch

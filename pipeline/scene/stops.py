@@ -2,7 +2,7 @@
 
 A stopped thing soon disappears because only motion is detected. It counts as stopped if it was last seen
 inside the zone, slower than before, away from the edge of the image and not covered by another thing, and if
-nothing has moved on from that place since. A thing that stays visible because parts of it move to and fro
+nothing has moved on from that place since. A thing that stays visible because parts of it move back and forth
 counts as stopped if it makes no progress.
 """
 

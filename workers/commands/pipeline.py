@@ -68,7 +68,7 @@ def run(
     """KVQ Stream: a real-time camera pipeline that understands motion.
 
     Without a command, runs the whole pipeline on this machine. Without a source, plays the built-in
-    demo, which ends by itself with a summary.
+    demo, which ends with a summary.
     """
     if context.invoked_subcommand is not None:
         return

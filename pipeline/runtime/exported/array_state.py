@@ -12,7 +12,7 @@ from pipeline.runtime.step import Part
 
 Array = npt.NDArray[Any]
 Entry = tuple[npt.NDArray[np.float32], ...]
-"""One remembered frame: keys, values and, with dense motion, ``match`` and ``fine``; see
+"""One cached frame: keys, values and, with dense motion, ``match`` and ``fine``; see
 ``pipeline.model.state.Entry``."""
 _NUMBER = np.dtype("<f4")
 
