@@ -41,7 +41,7 @@ class TrainingOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """Initial weights: "" = random; a checkpoint of this program (name or file), which also sets the
     architecture; "imagenet" or a .pth file with a torchvision ResNet's weights, for the backbone."""
     pictures: str
-    """Folder of photos to train on; "" = procedural pictures only."""
+    """Folder of photos to train on; "" = procedural images only."""
     held_out: str
     """Folder of photos never trained on, for the final evaluation; "" = procedural, with another seed."""
     resume: bool
@@ -94,7 +94,7 @@ class TrainingOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     compile: bool
     """On CUDA, use torch.compile for the backbone if it works."""
     seed: Count
-    """Random seed of weights, pictures and motions."""
+    """Random seed of weights, images and motions."""
 
     scene: Scene
     """Disturbances of rendered clips."""
@@ -117,11 +117,11 @@ class TrainingOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     max_speed: Positive
     """Highest speed factor."""
     photo_share: Share
-    """Share of the picture bank cropped from photos, if any."""
+    """Share of the image bank cropped from photos, if any."""
     bank_count: AtLeastOne
     """Pictures held on the device."""
     redraw_every_steps: Count
-    """Steps between two redraws of 32 pictures; 0 = never."""
+    """Steps between two redraws of 32 images; 0 = never."""
     supersample: Annotated[int, msgspec.Meta(ge=1, le=16)]
     """Samples per pixel along each axis."""
 
@@ -143,7 +143,7 @@ class TrainingOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     validate_every_steps: AtLeastOne
     """Steps between two validations."""
     validate_samples: AtLeastOne
-    """Clips per validation (rendered only: new motions over training pictures)."""
+    """Clips per validation (rendered only: new motions over training images)."""
     evaluate_samples: AtLeastOne
     """Clips per speed and control of the final evaluation (rendered only)."""
 
