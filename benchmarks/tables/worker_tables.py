@@ -1,6 +1,5 @@
 """Tables of several inference workers: restarts, shared streams, a fleet's failures, a simulated fleet."""
 
-import math
 import statistics
 from typing import Any
 
@@ -65,8 +64,8 @@ def fleet_failures() -> str:
     killed, back, coordinator, drained = (
         found[key] for key in ("node_killed", "node_back", "coordinator_killed", "node_drained")
     )
-    first, full, move = killed["first_prediction_s"], killed["first_full_depth_s"], drained["move_ms"]
-    given = killed.get("given_s", {"median": math.nan, "worst": math.nan})
+    given, first, full = (killed[key] for key in ("given_s", "first_prediction_s", "first_full_depth_s"))
+    move = drained["move_ms"]
     lines = [
         [f"a node with {killed['streams']} streams is killed", "noticed", f"{killed['noticed_s']:.2f} s"],
         ["", "given to other workers, median (worst)", f"{given['median']:.2f} s ({given['worst']:.2f} s)"],
