@@ -91,10 +91,10 @@ def _options(variant: Variant, budget: Budget, out: Path) -> TrainingOptions:
 def score(model: nn.Module, variant: Variant, budget: Budget) -> dict[str, float]:
     """Accuracy on held-out images by speed, and controls at 1x.
 
-        Returns:
-            ``0.4x``, ``1x``, ``2x``; ``single_frame``, the newest frame in all places, which must be at
-            chance; ``reversed``, the share of clips played backwards that get the reversed label. After training with
-    disturbances, also the speeds with all disturbances, as ``0.4x disturbed`` ...
+    Returns:
+        ``0.4x``, ``1x``, ``2x``; ``single_frame``, the newest frame in all places, which must be at chance;
+        ``reversed``, the share of clips played backwards that get the reversed label. After training with
+        disturbances, also the speeds with all disturbances, as ``0.4x disturbed`` ...
     """
     found = _score(model, variant, budget, USUAL)
     if budget.disturbed:
