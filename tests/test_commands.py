@@ -36,11 +36,20 @@ QUICK_ERRORS = {
         [*RUN, "--set", "run.frames=-1"],
         "run.frames: must be a whole number from 0 to 1000000000;",
     ),
-    "frames below 0": ([*RUN, "--frames", "-3"], "error: --frames -3: must be at least 0"),
-    "frames of one worker": (["capture", "--frames", "-3"], "error: --frames -3: must be at least 0"),
+    "frames below 0": ([*RUN, "--frames", "-3"], "error: --frames -3: must be a finite number of at least 0"),
+    "frames of one worker": (
+        ["capture", "--frames", "-3"],
+        "error: --frames -3: must be a finite number of at least 0",
+    ),
     "frames without end": ([*RUN, "--frames", "inf"], "error: --frames inf: must be a whole number of at"),
-    "time below 0": ([*RUN, "--seconds", "-0.5"], "error: --seconds -0.5: must be at least 0"),
-    "time of the monitor": (["monitor", "--seconds", "nan"], "error: --seconds nan: must be at least 0"),
+    "time below 0": (
+        [*RUN, "--seconds", "-0.5"],
+        "error: --seconds -0.5: must be a finite number of at least 0",
+    ),
+    "time of the monitor": (
+        ["monitor", "--seconds", "nan"],
+        "error: --seconds nan: must be a finite number of at least 0",
+    ),
     "time without end": (
         [*RUN, "--seconds", "inf"],
         "--seconds inf: must be a finite number of at least 0",
@@ -91,7 +100,10 @@ QUICK_ERRORS = {
         ["sink", "--set", "outlets.a={kind='webhook', url='http://x'}", "--set", "sink.outbox=text.mp4/box"],
         "text.mp4/box: can't be written",
     ),
-    "no outlet to test": (["outlets", "test"], "no outlet is configured: name a file with [outlets.NAME]"),
+    "no outlet to test": (
+        ["outlets", "test"],
+        "no outlet is configured: give --config a file with [outlets.NAME]",
+    ),
     "zone without corners": (
         [*RUN, "--zone", "yard=0.1,0.2"],
         "--zone yard=0.1,0.2: give a name and pairs of numbers from 0 to 1, such as door=0.1,0.4",

@@ -37,7 +37,7 @@ def test_zones_and_lines_without_rules_are_told_of_anyway() -> None:
         ([DRIVE.replace("drive", "dri ve")], "zones: names are 1 to 64 letters, digits"),
         ([DRIVE, "rules.a.kind=enter"], "rules.a.kind: 'enter' is not allowed, choose crossed, entered"),
         ([DRIVE, "rules.a.kind=entered"], "rules.a: entered needs a zone: zone = NAME"),
-        ([DRIVE, "rules.a.kind=entered", "rules.a.line=drive"], "rules.a: entered is about a zone, not"),
+        ([DRIVE, "rules.a.kind=entered", "rules.a.line=drive"], "rules.a: entered applies to a zone, not"),
         ([DRIVE, "rules.a.kind=entered", "rules.a.zone=drif"], "there is no zone 'drif'; known: drive"),
         (["rules.a.kind=crossed", "rules.a.line=gate"], "there is no line 'gate'; known: none"),
         ([DRIVE, "rules.a.kind=wrong_way", "rules.a.zone=drive"], "wrong_way needs direction_deg"),

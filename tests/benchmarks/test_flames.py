@@ -54,7 +54,7 @@ def test_a_refusal_of_py_spy_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyP
     program = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'input()'], stderr=-3)"
     with (
         subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE) as pipeline,
-        pytest.raises(ValueError, match="py-spy said last: may not trace"),
+        pytest.raises(ValueError, match="last message of py-spy: may not trace"),
     ):
         flames._workers(str(refusing), pipeline)
 

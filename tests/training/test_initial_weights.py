@@ -75,7 +75,7 @@ def test_an_architecture_that_the_checkpoint_has_not_is_refused(checkpoint: Path
     def check(override: str, init: str) -> None:
         check_init(load_options(None, [override], {"init": init}))
 
-    with pytest.raises(ValueError, match=r"model\.d_model 48 does not fit .* where it is 32: leave it out"):
+    with pytest.raises(ValueError, match=r"model\.d_model 48 does not fit .* where it is 32: omit it"):
         check("model.d_model=48", str(checkpoint))
     with pytest.raises(ValueError, match=r"model\.depth 50 does not fit motion_resnet18, where it is 18"):
         check("model.depth=50", "motion_resnet18")
@@ -133,9 +133,7 @@ def test_a_checkpoint_without_dense_motion_can_learn_it(checkpoint: Path) -> Non
 def test_dense_motion_of_a_checkpoint_cannot_be_left_out(tmp_path: Path) -> None:
     with_motion(tmp_path / "ours.safetensors")
     options = load_options(None, ["model.motion=false"], {"init": str(tmp_path / "ours.safetensors")})
-    with pytest.raises(
-        ValueError, match=r"model\.motion False does not fit .*, where it is True: leave it out"
-    ):
+    with pytest.raises(ValueError, match=r"model\.motion False does not fit .*, where it is True: omit it"):
         check_init(options)
 
 

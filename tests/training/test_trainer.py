@@ -285,7 +285,7 @@ def test_resuming_needs_a_run_with_the_same_recipe(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="nothing to resume"):
         run.resume()
     run.save()
-    with pytest.raises(ValueError, match="another learning_rate"):
+    with pytest.raises(ValueError, match="different learning_rate"):
         Trainer(replace(options, learning_rate=1e-4)).resume()
     run.labels = ("open", "shut")
     run.save()

@@ -175,5 +175,5 @@ def test_a_worker_that_has_had_all_its_streams_says_how_there_is_room_again() ->
     options = SourceOptions.from_config(load_config().capture)
     verbs = CaptureVerbs(list, had, Mock(), Mock(), options)
     (add,) = [verb.do for verb in verbs.all if verb.method == "POST"]
-    with pytest.raises(VerbError, match=r"had 256 streams, removed ones included.* end this process"):
+    with pytest.raises(VerbError, match=r"had 256 streams, including removed ones.* stop the process"):
         add(Asked(body=b'{"id": "more", "source": "demo"}'))

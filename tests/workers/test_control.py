@@ -67,6 +67,6 @@ def test_an_address_that_is_none_is_refused(listen: str) -> None:
 
 
 def test_a_whole_pipeline_has_no_control_server() -> None:
-    with pytest.raises(ConfigError, match="started by themselves"):
+    with pytest.raises(ConfigError, match="run on their own"):
         check_control(load_config(None, ["control.listen=127.0.0.1:8100"]))
     check_control(load_config())

@@ -207,10 +207,10 @@ def test_the_motion_between_two_times_can_be_asked_for_without_what_is_damaged(p
         found = keeping.motion("a", start_ns + 2 * 10**9, start_ns + 5 * 10**9)
         assert found == [(start_ns + second * 10**9, int(second % 2 == 0)) for second in (2, 3, 4)]
         assert keeping.motion("c", 0, start_ns + 10**12) == []
-    with pytest.raises(UserError, match="no events are kept"):
+    with pytest.raises(UserError, match="no events are stored"):
         Keeping(sink()).motion("a", 0, 1)
 
 
 def test_without_a_store_nothing_can_be_asked_for() -> None:
-    with pytest.raises(UserError, match="no events are kept"):
+    with pytest.raises(UserError, match="no events are stored"):
         Keeping(sink()).newest(None, None, None, 1)

@@ -137,4 +137,4 @@ def test_a_lens_that_is_covered_in_the_middle_of_a_run(place: Path, health: bool
     assert end["for_s"] == pytest.approx(4.0, abs=0.2)
     assert start["why"]["sharp"] < start["why"]["usually_sharp"]
     assert stream["events"] == {"covered": 1}
-    assert "picture: covered" in outcome.out
+    assert "image: covered" in outcome.out

@@ -100,7 +100,7 @@ def test_workers_on_several_machines_need_the_list_of_streams() -> None:
 
 
 def test_a_worker_that_is_started_by_itself_is_one() -> None:
-    with pytest.raises(ConfigError, match="is one"):
+    with pytest.raises(ConfigError, match="starts a single worker"):
         run_worker("inference", config("inference.workers=2"))
 
 

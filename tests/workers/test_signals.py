@@ -42,7 +42,7 @@ def test_two_signals_end_a_run_at_once(place: Path) -> None:
         run.wait_for_rendered("cam", 5)
         os.kill(run.pid("sink"), signal.SIGSTOP)  # or the first one might have ended it already
         run.signal(signal.SIGINT)
-        run.wait_for("stopping: frames under way are finished")
+        run.wait_for("stopping: finishing frames in flight")
         run.signal(signal.SIGINT)
         outcome = run.finish()
     assert outcome.code == 130, outcome.told()

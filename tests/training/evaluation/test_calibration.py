@@ -44,7 +44,7 @@ def test_no_better_than_chance_stops_at_the_highest() -> None:
 
 
 def test_no_clips() -> None:
-    with pytest.raises(ValueError, match="no clips"):
+    with pytest.raises(ValueError, match="without clips"):
         fit_temperature(torch.zeros(0, 3), torch.zeros(0, dtype=torch.long))
 
 

@@ -99,7 +99,7 @@ def test_a_still_camera_watches_and_a_virtual_one_moves(tmp_path: Path) -> None:
     assert "a.avi" in text
     assert "100.0%" in text
     assert "9 static" in text
-    assert "but for a.avi, a.avi: the camera never moves" in " ".join(text.split())
+    assert "except for a.avi, a.avi: the camera never moves" in " ".join(text.split())
 
 
 def test_a_camera_that_never_rests_has_no_virtual_one(tmp_path: Path) -> None:

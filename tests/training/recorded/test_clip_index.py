@@ -74,7 +74,7 @@ def test_folders_with_errors_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"class folder .*b contains nothing"):
         list_clips(tmp_path, print)
     touch(tmp_path, "b/1.jpg", "b/2.jpg")
-    with pytest.raises(ValueError, match="b holds only 2 files that are not videos"):
+    with pytest.raises(ValueError, match="b contains only 2 files that are not videos"):
         list_clips(tmp_path, print)
     with pytest.raises(ValueError, match=r"neither a folder nor a \.csv file"):
         list_clips(tmp_path / "a" / "1.mp4", print)

@@ -94,7 +94,9 @@ def check_commands(fleet: Fleet) -> None:
     fleet_command(fleet, "add", "late", str(fleet.predictions.parent / "film.mp4"), "--fleet", "rig")
     fleet.wait("it is placed", lambda told: told["streams"]["late"]["worker"])
     wait_for_answers(fleet, ["late"], dict.fromkeys([*STREAMS, "late"], 0))
-    assert "another stream 'late'" in fleet_command(fleet, "add", "late", "demo", "--fleet", "rig", code=2)
+    assert "another stream is named 'late'" in fleet_command(
+        fleet, "add", "late", "demo", "--fleet", "rig", code=2
+    )
     fleet_command(fleet, "remove", "late", "--fleet", "rig")
     assert "no stream 'late'" in fleet_command(fleet, "remove", "late", "--fleet", "rig", code=2)
     wrong = fleet_command(fleet, "status", "--fleet", "nosuch", code=2)

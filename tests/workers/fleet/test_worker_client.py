@@ -49,7 +49,11 @@ def test_a_refusal_is_told_in_one_line(place):
         refused = ask(place / "control", Question("DELETE", stream_path("gone", 1)))
         assert (refused.code, refused.done, refused.trouble()) == (404, False, "there is no stream 'gone'")
         health = ask(place / "control", Question("GET", "/healthz"))
-        assert (health.code, health.trouble(), health.read()) == (503, "answer 503", {"state": "starting"})
+        assert (health.code, health.trouble(), health.read()) == (
+            503,
+            "HTTP status 503",
+            {"state": "starting"},
+        )
 
 
 def test_nobody_listens(place):
