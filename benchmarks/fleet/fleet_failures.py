@@ -12,6 +12,7 @@ import statistics
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,10 @@ def node_killed(fleet: Fleet, node: str) -> dict[str, Any]:
         ),
     )
     fleet.report(_QUIET_S)
-    given = [note for note in fleet.status()["notes"] if _is_move_since(note, killed_ns)]
+    given: dict[str, float] = {}
+    for note in fleet.status()["notes"]:
+        if _is_move_since(note, killed_ns) and note["stream"] in streams:
+            given.setdefault(note["stream"], (note["time_ns"] - killed_ns) / 1e9)
     captured, first, full = dict[str, float](), dict[str, float](), dict[str, float]()
     for came_ns, answer in fleet.answers()[before:]:
         name, after_s = answer["stream_id"], (came_ns - killed_ns) / 1e9
@@ -53,7 +57,7 @@ def node_killed(fleet: Fleet, node: str) -> dict[str, Any]:
         "streams": len(streams),
         "full_depth_before": round(depths.count(2) / len(depths), 2),
         "noticed_s": round((down_ns - killed_ns) / 1e9, 2),
-        "given_s": _spread((note["time_ns"] - killed_ns) / 1e9 for note in given),
+        "given_s": _spread(given.values()),
         "first_predicted_captured_s": _spread(captured.values()),
         "first_prediction_s": _spread(first.values()),
         "first_full_depth_s": _spread(full.values()),
@@ -97,7 +101,7 @@ def coordinator_killed(fleet: Fleet) -> dict[str, Any]:
         "back_s": round(back_s, 2),
         "found_s": round((time.time_ns() - killed_ns) / 1e9, 2),
         "predictions_in_the_first_second": meanwhile,
-        "owners_changed": sum(owners[name] != owner for name, owner in _owners(fleet).items()),
+        **_changed(fleet, owners),
     }
 
 
@@ -157,6 +161,13 @@ def _spread(seconds: Any) -> dict[str, float]:
     if not values:
         return {}
     return {"median": round(statistics.median(values), 2), "worst": round(values[-1], 2)}
+
+
+def _changed(fleet: Fleet, owners: Mapping[str, tuple[str, int]]) -> dict[str, Any]:
+    """The number of streams with another owner than in ``owners``, and the reasons of their last moves."""
+    changed = {name for name, owner in _owners(fleet).items() if owners[name] != owner}
+    why = {note["stream"]: note["why"] for note in fleet.status()["notes"] if note["what"] == "moved"}
+    return {"owners_changed": len(changed), "reasons": sorted(why.get(name, "") for name in changed)}
 
 
 def _owners(fleet: Fleet) -> dict[str, tuple[str, int]]:
