@@ -8,6 +8,7 @@ plots of benchmarks, which the command beside each of them writes.
 """
 
 import argparse
+import contextlib
 import io
 import shutil
 import subprocess
@@ -46,7 +47,7 @@ STREET = (
 STREET_S = (16.5, 24.5)
 """The part of the street that is shown: people walk through the zone and over the line."""
 STREET_FPS = 8
-DEMO_S = (7.0, 19.0)
+DEMO_S = (7.0, 13.0)
 TERMINAL_S = 25.0
 PAGE_S = 40.0
 
@@ -81,7 +82,7 @@ def overlay(clip: Path, folder: Path) -> None:
 def terminal(clip: Path, folder: Path) -> None:
     """``terminal.svg``: the live table while the demo runs."""
     with running(folder, "--no-web"):
-        wait_for(lambda: newest_live_folder() is not None)
+        wait_for(has_workers)
         save_terminal(IMAGES / "terminal.svg", TERMINAL_S)
 
 
@@ -182,6 +183,13 @@ def save_terminal(out: Path, seconds: float) -> None:
     console = Console(record=True, width=TERMINAL[0], height=TERMINAL[1], file=io.StringIO())
     console.print(render(view))
     console.save_svg(str(out), title="python run_stream.py")
+
+
+def has_workers() -> bool:
+    """Whether the newest run of this machine reports statistics."""
+    with contextlib.closing(Collector(place_endpoints(load_config(), newest_live_folder()))) as collector:
+        collector.poll(1.0)
+        return bool(collector.sessions)
 
 
 def is_served() -> bool:
