@@ -8,7 +8,7 @@ from benchmarks.fleet.fleet_soak import soak
 from tests.support import need_module
 from tests.workers.pipeline import quick_model
 
-KILLS = 3
+KILLS = 10
 
 
 @pytest.mark.slow
