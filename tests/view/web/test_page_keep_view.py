@@ -31,6 +31,13 @@ class Camera:
         self.view.publish("door", picture(), info(1))
         self.view.tell(self._moved)
 
+    def run(self, ended):
+        """Sends frames as a camera does: a page that loads slowly gets the next one."""
+        seq = 1
+        while not ended.wait(0.2):
+            seq += 1
+            self.view.publish("door", picture(), info(seq))
+
     def take_view(self, stream_id):
         self.asked.append(stream_id)
         assert self.may_answer.wait(60)
@@ -45,8 +52,13 @@ def camera():
     camera = Camera()
     with WebView("127.0.0.1", 0, token=TOKEN, take_view=camera.take_view) as camera.view:
         camera.turn_away()
+        ended = threading.Event()
+        running = threading.Thread(target=camera.run, args=(ended,))
+        running.start()
         yield camera
         camera.may_answer.set()
+        ended.set()
+        running.join()
 
 
 def ask(page):
