@@ -22,6 +22,7 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.tables import (  # noqa: E402
     ablation_tables,
     accuracy_tables,
+    cpu_tables,
     event_tables,
     readme_table,
     speed_tables,
@@ -32,6 +33,7 @@ from benchmarks.tables.result_files import Tables  # noqa: E402
 TABLES: Tables = {
     **readme_table.TABLES,
     **speed_tables.TABLES,
+    **cpu_tables.TABLES,
     **accuracy_tables.TABLES,
     **event_tables.TABLES,
     **worker_tables.TABLES,
