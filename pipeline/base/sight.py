@@ -65,7 +65,7 @@ class Similarity(NamedTuple):
 AT_HOME = Similarity(1 + 0j, 0j)
 """The image shows the reference view exactly."""
 NEW_VIEW = "a new view was taken"
-"""Reason why events of the former view end."""
+"""Reason for ending the events of the former view."""
 
 
 class Sight(msgspec.Struct, kw_only=True, frozen=True):
@@ -115,7 +115,7 @@ class Sight(msgspec.Struct, kw_only=True, frozen=True):
 
 
 def why_another(known: tuple[str, int] | None, sight: Sight) -> str:
-    """Reason why events of the known view end; empty if it is still the current view.
+    """Reason for ending the events of the known view; empty if it is still the current view.
 
     Args:
         known: Name of the view, and when it was taken.

@@ -60,7 +60,7 @@ def check_maps(layout: MotionMapsHeader, packed: Part, max_bytes: int) -> None:
         WireError: They are too large.
     """
     if len(packed) > max_bytes:
-        raise WireError("size", f"motion maps of {len(packed)} bytes, wire.max_frame_mb allows {max_bytes}")
+        raise WireError("size", f"motion maps of {len(packed)} bytes; wire.max_frame_mb allows {max_bytes}")
     _check_size(layout)
 
 
@@ -91,4 +91,4 @@ def unpack_maps(layout: MotionMapsHeader, packed: Part) -> MotionMaps:
 
 def _check_size(layout: MotionMapsHeader) -> None:
     if layout.unpacked_bytes > MOST_BYTES:
-        raise WireError("size", f"motion maps of {layout.unpacked_bytes} bytes, at most {MOST_BYTES}")
+        raise WireError("size", f"motion maps of {layout.unpacked_bytes} bytes, at most {MOST_BYTES} allowed")

@@ -221,7 +221,7 @@ def test_wrong_sizes_are_refused() -> None:
 
 def test_a_damaged_jpeg_is_refused() -> None:
     good = jpeg_parts()
-    assert str(refused([*good[:2], good[2][:-20]])) == "the JPEG image is cut off"
+    assert str(refused([*good[:2], good[2][:-20]])) == "the JPEG image is truncated"
     assert str(refused([*good[:2], b"\x89PNG" + bytes(100)])) == "the pixels are not a JPEG image"
     assert refused(with_header(good, height=47)).reason == "jpeg"
     size_at = bytes(good[2]).index(b"\xff\xc0")
