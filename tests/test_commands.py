@@ -139,7 +139,7 @@ QUICK_ERRORS = {
     "web page open to all": (["sink", "--set", "sink.web_host=0.0.0.0"], "sink.web_host"),
     "no key file": (["sink", "--set", "security.secret_key=no.key_secret"], "no.key_secret can't be read"),
     "not a key": (["sink", "--set", "security.secret_key=text.mp4"], "create one with `kvq-stream"),
-    "name of a key": (["keys", "new", "a/b"], "use letters, digits, - and _"),
+    "name of a key": (["keys", "new", "a/b"], "use 1 to 64 letters, digits, - and _"),
     "allow a secret key": (["keys", "allow", "mine.key_secret"], "allow the public one, mine.key"),
     "export without a format": (["export", "--out", "step.txt"], "step.txt: give --format, onnx or openvino"),
     "suffix of an export": (

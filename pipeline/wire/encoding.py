@@ -83,7 +83,9 @@ def check_image(image: Image) -> None:
         WireError: The image has another shape or type, or is too large.
     """
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise WireError("pixels", f"frames are (height, width, 3) uint8, not {image.shape} {image.dtype}")
+        raise WireError(
+            "pixels", f"a frame must be (height, width, 3) uint8, not {image.shape} {image.dtype}"
+        )
     height, width = image.shape[:2]
     if not (1 <= height <= MAX_SIDE_PX and 1 <= width <= MAX_SIDE_PX):
         raise WireError("pixels", f"a frame of {width}x{height}: sides must be 1 to {MAX_SIDE_PX} pixels")

@@ -28,10 +28,10 @@ def outlet(**keys: Any) -> Outlet:
         ({"topic": "mine"}, "outlets.one: topic does not apply to webhook: leave it out"),
         ({"discovery": ""}, "outlets.one: discovery does not apply to webhook: leave it out"),
         ({"kind": "mqtt", "url": "mqtt://h", "topic": ""}, "outlets.one: topic: must not be empty"),
-        ({"kind": "mqtt", "url": "mqtt://h", "topic": "a/#"}, "outlets.one.topic: choose letters, digits"),
+        ({"kind": "mqtt", "url": "mqtt://h", "topic": "a/#"}, "outlets.one.topic: expected letters, digits"),
         (
             {"secret_env": "A", "secret_file": "b"},
-            "outlets.one: secret_env and secret_file: give one",
+            "outlets.one: secret_env and secret_file: give only one",
         ),
         ({"kinds": ["mooving"]}, "outlets.one.kinds[0]: 'mooving' is not allowed; expected one of: "),
         ({"give_up_after_h": 0}, "outlets.one.give_up_after_h: must be a number from 0.01 to 8760"),

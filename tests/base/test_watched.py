@@ -31,7 +31,7 @@ def test_zones_and_lines_without_rules_are_told_of_anyway() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (["zones.drive.points=[[0.1, 0.4], [0.5, 0.4]]"], "zones.drive.points: must be 3 to 64 entries"),
+        (["zones.drive.points=[[0.1, 0.4], [0.5, 0.4]]"], "points: must be a list of 3 to 64 entries"),
         (["zones.drive.points=[[0, 0], [1, 0], [1, 2]]"], r"zones.drive.points\[2\]\[1\]: must be a number"),
         (["zones.drive.anchor=foot"], "zones.drive: object missing required field `points`"),
         ([DRIVE.replace("drive", "dri ve")], "zones: names must be 1 to 64 letters, digits"),
