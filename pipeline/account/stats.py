@@ -114,9 +114,9 @@ class ThingStats(msgspec.Struct, omit_defaults=True):
     """Moving objects found in one stream, and their accuracy if the source has ground truth (inference).
 
     Attributes:
-        now: Human-readable summary of what moves now; empty without dense motion or a past frame.
+        now: Human-readable summary of current motion; empty without dense motion or a past frame.
         seen: Number of distinct things.
-        moved_ms: Time of motion by direction; simultaneous things add up.
+        moved_ms: Time of motion by direction; times of simultaneous things add up.
         longest_ms: Longest time for which a thing was tracked.
         fastest: Highest speed, in image widths per second.
         judged: Detections, one per thing and frame, that were compared with ground truth.

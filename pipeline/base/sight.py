@@ -100,11 +100,11 @@ class Sight(msgspec.Struct, kw_only=True, frozen=True):
         return Similarity(complex(*self.factor), complex(*self.offset))
 
     def in_picture(self, point: Point) -> Point:
-        """Maps a point from the view to the image, both as fractions of it; may lie outside."""
+        """Maps a point from the view to the image, both as fractions of width and height; may lie outside."""
         return self._shares(self.similarity(self._place(point)))
 
     def in_view(self, point: Point) -> Point:
-        """Maps a point from the image to the view, likewise."""
+        """Maps a point from the image to the view, both as fractions of width and height; may lie outside."""
         return self._shares(self.similarity.back(self._place(point)))
 
     def _place(self, point: Point) -> complex:

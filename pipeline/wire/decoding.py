@@ -164,7 +164,7 @@ def _decode_header(packed: Part) -> Message:
     if version != WIRE_VERSION:
         raise WireError(
             "version",
-            f"peer uses wire version {version}, this program {WIRE_VERSION}: update the older one",
+            f"the peer uses wire version {version}, this program {WIRE_VERSION}: update the older one",
         )
     try:
         message = _unpack(packed)

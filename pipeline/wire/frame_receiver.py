@@ -132,7 +132,7 @@ class FrameReceiver(LanedReceiver[ReceivedFrame]):
 
     def _accept(self, message: Message, parts: Sequence[Part]) -> ReceivedFrame | EndOfStream | None:
         if isinstance(message, FrameHeader | EndOfStream | Offer) and not self.takes(message.stream_id):
-            return None  # its name only starts with that of a subscribed stream, or it was left
+            return None  # only the start of its name matches a subscription, or it was left
         if isinstance(message, FrameHeader):
             replayed = topics.is_again(parts[0])
             if not (self._is_news(message, replayed) if self._asked_until else not replayed):

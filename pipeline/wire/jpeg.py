@@ -32,7 +32,7 @@ def jpeg_size(data: memoryview) -> tuple[int, int]:
         if marker in _BASELINE:
             return _frame_size(data[position + 4 : position + 2 + length])
         if marker in _OTHER_PICTURES:
-            raise WireError("jpeg", "the JPEG image is not baseline")
+            raise WireError("jpeg", "the pixels are not a baseline JPEG image")
         position += 2 + length
     raise WireError("jpeg", "the JPEG image does not contain its size")
 

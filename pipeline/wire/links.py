@@ -56,7 +56,7 @@ def watch_link(sock: "zmq.Socket[bytes]", wire: WireConfig, patience: int = 1) -
     timeout_s = wire.heartbeat_timeout_ms / 1000
     idle_s = math.ceil(wire.heartbeat_ms / 1000)
     every_s = max(idle_s, math.ceil(timeout_s / _MOST_KEEPALIVES))
-    # One interval less: the system checks the timeout once per interval and must not need another one.
+    # One interval less, because the system checks the timeout only once per interval.
     sock.tcp_maxrt = max(wire.heartbeat_ms, patience * wire.heartbeat_timeout_ms - wire.heartbeat_ms)
     sock.tcp_keepalive = 1
     sock.tcp_keepalive_idle = idle_s

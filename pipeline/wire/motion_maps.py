@@ -78,7 +78,7 @@ def unpack_maps(layout: MotionMapsHeader, packed: Part) -> MotionMaps:
     except zlib.error:
         raise WireError("motion_maps", "damaged motion maps") from None
     if len(raw) != size or not inflater.eof or inflater.unused_data:
-        raise WireError("motion_maps", f"motion maps that do not hold the {size} bytes announced")
+        raise WireError("motion_maps", f"motion maps that do not contain the announced {size} bytes")
     places = layout.rows * layout.columns
     moving = np.frombuffer(raw, np.uint8, places).reshape(layout.rows, layout.columns)
     halves = np.frombuffer(raw, np.uint8, offset=places).reshape(2, -1)

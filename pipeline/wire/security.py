@@ -58,7 +58,7 @@ class SecurityPolicy:
             if address.local or self._config.insecure:
                 return None
             raise SecurityError(
-                f"{address.text} can be reached from other machines and security.secret_key is not set: "
+                f"{address.text} can be reached from other machines but security.secret_key is not set: "
                 f"{_COMMANDS}; or use --insecure to run without keys"
             )
         if not self._config.allowed:
@@ -83,8 +83,9 @@ class SecurityPolicy:
             if address.local or self._config.insecure:
                 return
             raise SecurityError(
-                f"{address.text} is on another machine and security.secret_key is not set: {_COMMANDS}, and "
-                f"set security.servers.{server} to its public key; or use --insecure to run without keys"
+                f"{address.text} is on another machine but security.secret_key is not set: {_COMMANDS}, and "
+                f"set security.servers.{server} to that machine's public key; "
+                "or use --insecure to run without keys"
             )
         if address.kind == "ipc":
             sock.curve_server = False  # clears keys of an earlier connection of the socket

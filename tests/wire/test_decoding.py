@@ -174,7 +174,7 @@ def test_another_version_is_refused_by_both_names(version: int) -> None:
     assert error.reason == "version"
     assert (
         str(error)
-        == f"peer uses wire version {version}, this program {messages.WIRE_VERSION}: update the older one"
+        == f"the peer uses wire version {version}, this program {messages.WIRE_VERSION}: update the older one"
     )
 
 
