@@ -11,10 +11,10 @@ from workers import exit_codes
 
 def main() -> None:
     """Runs the command line; a user error becomes one readable line and exit code 2."""
-    # Read when NumPy is loaded, and inherited by the workers: for their small products, a second thread
-    # costs five times what it gains, and takes a core from the model.
+    # OpenBLAS reads this when NumPy is loaded, and workers inherit it. For their small matrix products, a
+    # second thread costs five times what it gains and takes a core from the model.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    # Spawned workers import this module again, so imports for the command line only are here.
+    # Spawned workers import this module again, so modules that only the command line needs are imported here.
     try:
         from pipeline.base.errors import UserError
         from pipeline.base.redact import redact
@@ -28,7 +28,7 @@ def main() -> None:
     terminated = False
 
     def terminate(number: int, frame: FrameType | None) -> None:
-        """Exits like Ctrl-C, so that open work is cleaned up; a second SIGTERM kills."""
+        """Exits as on Ctrl-C, so that resources are released; a second SIGTERM kills the process."""
         nonlocal terminated
         terminated = True
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -38,11 +38,11 @@ def main() -> None:
     try:
         app()
     except Exception as error:
-        if terminated:  # libraries may turn the exit into errors of their own
+        if terminated:  # a library may have replaced SystemExit
             sys.exit(exit_codes.TERMINATED)
         if isinstance(error, UserError):
             print(f"error: {redact(str(error))}", file=sys.stderr)
-        elif isinstance(error, ModuleNotFoundError):  # an edge device has only the packages for capture
+        elif isinstance(error, ModuleNotFoundError):  # an edge device has only capture's packages
             print(_missing(error), file=sys.stderr)
         else:
             raise
@@ -55,7 +55,7 @@ def _missing(error: ModuleNotFoundError) -> str:
     """One line for a package that is not installed.
 
     Raises:
-        ModuleNotFoundError: The module is one of ours, which is a bug.
+        ModuleNotFoundError: The module is part of this project, which is a bug.
     """
     name = (error.name or "").partition(".")[0]
     if name in ("", "benchmarks", "configs", "pipeline", "workers"):

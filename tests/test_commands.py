@@ -90,7 +90,7 @@ QUICK_ERRORS = {
     ),
     "outlet of no known kind": (
         ["sink", "--set", f"outlets.a={{kind='fax', url='fax://{PASSWORD}'}}"],
-        "outlets.a.kind: 'fax' is not allowed, choose mqtt, push, webhook",
+        "outlets.a.kind: 'fax' is not allowed; expected one of: mqtt, push, webhook",
     ),
     "outlet of no known service": (
         [*RUN, "--set", f"outlets.a={{kind='push', url='fax://{PASSWORD}'}}"],
@@ -121,7 +121,7 @@ QUICK_ERRORS = {
     "no endpoint": (["capture", "--set", "endpoints.frames=['tcp://x']"], "write ipc://path or tcp://host:"),
     "long path": (
         ["capture", "--set", f"endpoints.frames=['ipc:///{'x' * 120}']"],
-        "the system allows 107: use a shorter folder",
+        "the system allows 107: use a shorter path",
     ),
     "no such folder": (
         ["capture", "--set", "endpoints.frames=['ipc:///nowhere/x']"],
@@ -129,17 +129,17 @@ QUICK_ERRORS = {
     ),
     "open to all": (
         ["capture", "--source", "demo", "--set", "endpoints.frames=['tcp://0.0.0.0:0']"],
-        "create one with `kvq-stream keys new NAME`, allow others with `kvq-stream keys allow FILE`; "
+        "create a key with `kvq-stream keys new NAME`, allow others with `kvq-stream keys allow FILE`; "
         "or use --insecure to run without keys",
     ),
     "open statistics": (
         ["sink", "--set", "endpoints.sink_stats=['tcp://*:0']"],
-        "create one with `kvq-stream keys new NAME`",
+        "create a key with `kvq-stream keys new NAME`",
     ),
     "web page open to all": (["sink", "--set", "sink.web_host=0.0.0.0"], "sink.web_host"),
     "no key file": (["sink", "--set", "security.secret_key=no.key_secret"], "no.key_secret can't be read"),
     "not a key": (["sink", "--set", "security.secret_key=text.mp4"], "create one with `kvq-stream"),
-    "name of a key": (["keys", "new", "a/b"], "use letters, digits, - and _"),
+    "name of a key": (["keys", "new", "a/b"], "use 1 to 64 letters, digits, - and _"),
     "allow a secret key": (["keys", "allow", "mine.key_secret"], "allow the public one, mine.key"),
     "export without a format": (["export", "--out", "step.txt"], "step.txt: give --format, onnx or openvino"),
     "suffix of an export": (

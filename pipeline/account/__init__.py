@@ -1,4 +1,4 @@
 """Statistics of workers, and the ledger that gives every frame one fate.
 
-Plain Python on ``base``.
+Plain Python; imports only ``base``.
 """

@@ -32,7 +32,7 @@ FEWEST_FRAMES = 100
 OUTPACED_SHARE = 1 / 3
 """Inference is too slow if this fraction of the frames is replaced by newer ones."""
 _TAKERS: tuple[Role, ...] = ("sink", "capture")
-"""Workers whose death loses frames, the likelier cause first; inference only has copies."""
+"""Workers whose death loses frames, the more likely cause first; inference has only copies."""
 _FILES: Final = ("video", "videos", "predictions", "motion_maps", "store", "lost")
 """Details about outputs, kept from processes that have ended."""
 _SUMMED: Final = (".delivered", ".failed")
@@ -94,7 +94,7 @@ def build_report(
 
 
 def _together(older: Mapping[str, Any], newer: Mapping[str, Any]) -> dict[str, Any]:
-    """Merges the details of two processes: keeps files of the older one, and else the newer one's values.
+    """Merges the details of two processes: the files of both, and otherwise the newer one's values.
 
     Counts of sent events are summed; pending events are not, because the newer process has loaded them.
     """
@@ -113,7 +113,7 @@ def _together(older: Mapping[str, Any], newer: Mapping[str, Any]) -> dict[str, A
 
 
 def is_outpaced(received: int, not_predicted: Mapping[str, int]) -> bool:
-    """Whether inference is too slow for a live stream: a third or more of its frames gave way to newer ones.
+    """Whether inference is too slow for a live stream: newer frames replaced at least a third of its frames.
 
     Args:
         received: Frames that arrived at inference; below 100 start-up effects dominate, so False.
@@ -177,7 +177,7 @@ def fold(older: WorkerStats, newer: WorkerStats) -> WorkerStats:
 
 
 def by_role(stream_id: str, everyone: Sequence[WorkerStats]) -> dict[str, StreamStats]:
-    """The statistics of one stream by role, merged in order over all processes that had it.
+    """The statistics of one stream by role, merged in order over all processes that handled it.
 
     A stream may move between workers of the same role.
     """
@@ -277,7 +277,7 @@ def _share(part: int, total: int) -> float | None:
 def _add_uncounted_predictions(total: StreamStats) -> None:
     """Adds predictions that were shown but not reported, because their inference process was killed.
 
-    Each is assumed to have needed as many backbone passes as the others, as for a changed frame.
+    Each is assumed to have needed as many backbone passes as any other changed frame.
     """
     uncounted = total.rendered - sum(total.rendered_without.values()) - total.predicted
     if uncounted > 0:
@@ -317,10 +317,10 @@ def _newest_sessions(everyone: Sequence[WorkerStats]) -> dict[tuple[str, str], i
 
 
 def _may_have_had(stream_id: str, everyone: Sequence[WorkerStats]) -> list[WorkerStats]:
-    """The processes that may have had a stream, including those that died before they reported it.
+    """The processes that may have handled a stream, including those that died before reporting it.
 
-    A process that did not report the stream may have had it if another process of its worker reported it, or
-    if no worker of its role did. Capture workers count only for streams that they reported.
+    A process that did not report the stream may have handled it if another process of its worker
+    reported it, or if no worker of its role did. Capture workers count only for streams that they reported.
     """
     reporters = {(w.worker, w.host) for w in everyone if stream_id in w.streams}
     reported_roles = {w.role for w in everyone if stream_id in w.streams}
@@ -333,7 +333,7 @@ def _may_have_had(stream_id: str, everyone: Sequence[WorkerStats]) -> list[Worke
 
 
 def _killed_roles(stream_id: str, everyone: Sequence[WorkerStats], running: bool) -> set[str]:
-    """Roles of workers that ended without their last statistics, and may have had this stream."""
+    """Roles of workers that ended without final statistics and may have handled this stream."""
     newest = _newest_sessions(everyone)
     return {
         stats.role

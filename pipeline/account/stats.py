@@ -24,13 +24,13 @@ MOST_STREAMS = 256
 """Per worker and per receiver."""
 MOST_LINKS = 64
 MOST_EVENTS = 256
-"""In one message; a worker sends several a second."""
+"""Limit per message; a worker sends several messages per second."""
 
 Bucket: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=_LARGEST_BUCKET)]
 Name: TypeAlias = Annotated[str, msgspec.Meta(max_length=256)]
 Text: TypeAlias = Annotated[str, msgspec.Meta(max_length=65536)]
 Counts: TypeAlias = Annotated[dict[Name, Count], msgspec.Meta(max_length=64)]
-"""Counts by reason, depth or knob."""
+"""Counts by reason, depth or setting."""
 Detail: TypeAlias = Text | bool | Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)] | Difference
 
 
@@ -99,7 +99,7 @@ class Freshness(msgspec.Struct):
         quality: JPEG quality; 0 keeps the configured encoding.
         size: Divisor of both sides of a frame.
         stride: Every ``stride``-th frame is sent.
-        turns: How often each knob was turned.
+        turns: How often each setting was changed, by setting and direction.
     """
 
     max_age_ms: Duration
@@ -114,9 +114,9 @@ class ThingStats(msgspec.Struct, omit_defaults=True):
     """Moving objects found in one stream, and their accuracy if the source has ground truth (inference).
 
     Attributes:
-        now: Human-readable summary of what moves now; empty without dense motion or a past frame.
+        now: Human-readable summary of current motion; empty without dense motion or a past frame.
         seen: Number of distinct things.
-        moved_ms: Time of motion by direction; simultaneous things add up.
+        moved_ms: Time of motion by direction; times of simultaneous things add up.
         longest_ms: Longest time for which a thing was tracked.
         fastest: Highest speed, in image widths per second.
         judged: Detections, one per thing and frame, that were compared with ground truth.
@@ -181,8 +181,8 @@ class StreamStats(msgspec.Struct):
         freshness: State of the cap on the age of predictions; None without one (capture).
         seen: Number of frames sent, by session: the highest ``seq`` + 1.
         fps: Frame rate of this worker's own output over about the last two seconds.
-        first_ns: Unix time of this worker's first frame; 0 if none.
-        last_ns: Unix time of this worker's last frame; 0 if none.
+        first_ns: Unix time in ns of this worker's first frame; 0 if none.
+        last_ns: Unix time in ns of this worker's last frame; 0 if none.
     """
 
     state: StreamState = "waiting"

@@ -1,4 +1,4 @@
-"""Shared by all rooms: frames, time, configuration, errors, redaction and files.
+"""Shared by all packages: frames, time, configuration, errors, redaction and files.
 
-Imports no other room.
+Imports no other package of ``pipeline``.
 """

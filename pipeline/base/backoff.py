@@ -13,7 +13,8 @@ class Backoff:
 
         Args:
             waits_s: Delay in seconds after each failure; the last one repeats.
-            jitter: Fraction by which each delay varies at random, so that clients do not retry in step.
+            jitter: Fraction by which each delay varies at random, so that clients do not all retry
+                at the same time.
             longest_s: Upper bound of every delay, jitter included.
         """
         self._longest_s = longest_s

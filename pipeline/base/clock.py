@@ -33,7 +33,7 @@ def now_ns() -> int:
 class ClockLead:
     """How far a peer's clock is ahead of this machine's, estimated from time-stamped messages.
 
-    Transit time is never negative, so the message that appears fastest gives a lower bound of the lead; the
+    Transit time is never negative, so the message that appears fastest gives a lower bound on the lead; the
     error is that message's transit time. Afterwards the bound decreases only by the largest expected clock
     drift (100 ppm), so that a delay that starts later is not mistaken for a clock offset. A message that
     would raise it by more than a minute is ignored: these clocks do not jump, and a forged time must have

@@ -6,7 +6,7 @@ from typing import Self
 
 
 class Closing(ABC):
-    """A context manager that returns itself and is closed on exit, also after an exception."""
+    """A context manager that returns itself and is closed on exit, even after an exception."""
 
     @abstractmethod
     def close(self) -> None:

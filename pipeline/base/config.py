@@ -42,7 +42,7 @@ class StreamConfig(Section, frozen=True, kw_only=True):
     Attributes:
         id: Name of the stream, in file names, addresses and reports.
         source: ``0`` (webcam), ``rtsp://user:pass@host/live``, a video file, a folder of images, or ``demo``.
-        policy: ``newest`` drops late frames, ``every`` keeps all of them, ``auto`` decides by source.
+        policy: ``newest`` drops late frames, ``every`` keeps all of them, ``auto`` depends on the source.
         pace: ``true`` plays a file at its own frame rate instead of as fast as possible.
     """
 
@@ -273,11 +273,11 @@ class Config(Section, frozen=True, kw_only=True):
         if twice is not None:
             raise ValueError(f"two streams are called {twice!r}: give each its own id")
         if self.sink.motion_maps and not self.inference.motion_maps:
-            raise ValueError("sink.motion_maps needs inference.motion_maps=true; without it no maps are sent")
+            raise ValueError("sink.motion_maps needs inference.motion_maps=true: without it no maps are sent")
         if 0 < self.run.hung_after_s <= 2 * self.wire.stats_interval_s:
             raise ValueError(
                 f"run.hung_after_s ({self.run.hung_after_s:g}) must be more than twice wire.stats_interval_s "
-                f"({self.wire.stats_interval_s:g}), or every worker looks hung; 0 turns the check off"
+                f"({self.wire.stats_interval_s:g}), or every worker would look hung; 0 disables the check"
             )
 
     def watched(self) -> Watch:
@@ -291,7 +291,7 @@ class Config(Section, frozen=True, kw_only=True):
         return Path(self.run.output_dir) / "events.sqlite3" if self.run.output_dir else None
 
     def evidence_folder(self) -> Path | None:
-        """Folder for images and clips of events; None if there is none."""
+        """Folder for images and clips of events; None if they are not kept."""
         if self.evidence.folder != "auto":
             return Path(self.evidence.folder) if self.evidence.folder else None
         return Path(self.run.output_dir) / "evidence" if self.run.output_dir else None
@@ -303,7 +303,7 @@ def load_config(
     """Merges the defaults, a file, single keys and command line options, in increasing priority.
 
     Args:
-        path: A TOML file with the keys that differ from the defaults; None for none.
+        path: A TOML file with the keys that differ from the defaults; None if there is none.
         overrides: ``"section.key=value"`` each, the value as in TOML; strings may be unquoted.
         options: Values by section and key.
 

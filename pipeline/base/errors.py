@@ -17,9 +17,9 @@ class WireError(ValueError):
 
     Attributes:
         reason: Name of the counter: ``parts``, ``size``, ``version``, ``header``, ``topic``,
-            ``pixels``, ``jpeg``, ``attention``, ``shm``, ``overwritten``, ``memory``, ``names``,
-            ``sessions`` or ``generation``;
-            ``link``, ``key`` or ``flood`` for errors of a connection.
+            ``pixels``, ``jpeg``, ``attention``, ``motion_maps``, ``shm``, ``overwritten``, ``memory``,
+            ``names``, ``sessions`` or ``generation``; ``link``, ``key`` or ``flood`` for errors of a
+            connection.
     """
 
     def __init__(self, reason: str, text: str) -> None:
@@ -28,11 +28,11 @@ class WireError(ValueError):
 
 
 class TransportError(UserError, ValueError):
-    """An address that can't be used; the message has the remedy."""
+    """An address that can't be used; the message explains what to do."""
 
 
 class SecurityError(UserError, ValueError):
-    """A missing, unreadable or unsafe key, or an address that needs one; the message has the remedy."""
+    """A missing, unreadable or unsafe key, or an address that needs one; the message explains what to do."""
 
 
 class OutputError(UserError):

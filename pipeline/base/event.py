@@ -60,7 +60,7 @@ class Event(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
         direction_deg: Direction of motion, counter-clockwise: 0 is right, 90 is up.
         speed: Image widths per second.
         speed_m_s: Metres per second, where the ground is calibrated.
-        speed_m_s_error: Error bound of that speed: 95 of 100 are within it.
+        speed_m_s_error: Error bound of that speed: 95 % of errors are within it.
         size: Share of the image that the object's box fills.
         for_s: How long it had lasted by then, in seconds.
         score: Confidence, 0 to 1.

@@ -9,7 +9,7 @@ PARTIAL = ".partial"
 
 
 def cache_folder() -> Path | None:
-    """``kvq-stream`` in the user's cache folder, ``$XDG_CACHE_HOME`` or ``~/.cache``; None without a home."""
+    """The folder ``kvq-stream`` in ``$XDG_CACHE_HOME`` or ``~/.cache``; None if there is no home folder."""
     base = Path(os.environ.get("XDG_CACHE_HOME", ""))
     try:
         return (base if base.is_absolute() else Path.home() / ".cache") / "kvq-stream"

@@ -19,7 +19,7 @@ _ENTRIES = {"points": (4, 4), "metres": (4, 4), "distances_m": (5, 6), "segment"
 
 
 class Ground(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Known lengths on the ground, from which speeds in metres per second follow.
+    """Known lengths on the ground, from which speeds in metres per second are calculated.
 
     Either four points of the ground, or one object of known length.
 
@@ -50,17 +50,18 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         """Raises: ValueError: Keys are missing or conflict, or the points can't lie on one plane."""
         for key, (least, most) in _ENTRIES.items():
             if (entries := len(getattr(self, key))) and not least <= entries <= most:
-                raise ValueError(f"{key}: must be {least} to {most} entries in [ ]")
+                span = f"{least}" if least == most else f"{least} to {most}"
+                raise ValueError(f"{key}: must be a list of {span} entries")
         if bool(self.points) == bool(self.segment):
             raise ValueError("give either points, with metres or distances_m, or segment with length_m")
         if self.segment:
             if self.metres or self.distances_m or self.length_m is None:
-                raise ValueError("segment: give its length as length_m, without metres and distances_m")
+                raise ValueError("segment: give its length as length_m, and leave out metres and distances_m")
             if math.dist(*self.in_widths(self.segment)) <= 4 * self.click_widths:
-                raise ValueError("segment: too short to measure with: choose a longer object")
+                raise ValueError("segment: too short for a measurement: choose a longer object")
             return
         if self.length_m is not None or bool(self.metres) == bool(self.distances_m):
-            raise ValueError("points: give either metres or distances_m with them, without length_m")
+            raise ValueError("points: give either metres or distances_m with them, and leave out length_m")
         check_quadrangle(self.in_widths(self.points), self.corners_m, self.click_widths)
 
     def is_in(self, stream_id: str) -> bool:

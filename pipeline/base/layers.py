@@ -28,7 +28,7 @@ def fill(
     Args:
         schema: The struct to fill.
         defaults: Tables in increasing priority.
-        path: A TOML file with the keys that differ from the defaults; None for none.
+        path: A TOML file with the keys that differ from the defaults; None if there is none.
         overrides: ``"section.key=value"`` each, the value as in TOML; strings may be unquoted.
         options: Values of dedicated command line options.
         keys_in: The file that lists all keys, for error messages.

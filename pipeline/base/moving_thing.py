@@ -1,4 +1,4 @@
-"""A moving object in a prediction, and its ground truth if there is one."""
+"""A moving object in a prediction, and its ground truth if available."""
 
 from typing import Annotated, TypeAlias
 
@@ -49,12 +49,12 @@ class Thing(msgspec.Struct, kw_only=True, frozen=True, gc=False):  # 90,000 per 
 
 
 class Mover(msgspec.Struct, kw_only=True, frozen=True):
-    """Ground truth of a moving object, to evaluate things against.
+    """Ground truth of a moving object, to evaluate ``Thing`` objects against.
 
     Attributes:
-        box: Bounding box of its visible part, as for a thing.
-        speed: As for a thing.
-        direction_deg: As for a thing.
+        box: Bounding box of its visible part, as in ``Thing``.
+        speed: As in ``Thing``.
+        direction_deg: As in ``Thing``.
         is_sure: Whether it counts for recall. False for an object that has just started, has just stopped or
             is barely visible: detecting it is neither required nor an error.
     """

@@ -64,7 +64,7 @@ class Outlet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def __post_init__(self) -> None:
         """Raises: ValueError: Something is missing, or does not apply to this kind; no secret is shown."""
         if self.secret_env and self.secret_file:
-            raise ValueError("secret_env and secret_file: give one of them")
+            raise ValueError("secret_env and secret_file: give only one of them")
         schemes = _SCHEMES.get(self.kind)
         if schemes is not None and not self.url.lower().startswith(schemes):
             raise ValueError(f"url: a {self.kind} outlet needs an address that begins with {schemes[0]}")

@@ -50,8 +50,8 @@ def _decode(kind: type, value: Any) -> Any:
     packed = msgspec.convert(value, _Packed)
     wanted = get_args(get_args(kind)[1])[0]
     if packed.number not in _ALLOWED or (wanted is not Any and np.dtype(packed.number) != np.dtype(wanted)):
-        raise ValueError(f"an array of {packed.number!r}")
+        raise ValueError(f"unexpected array type {packed.number!r}")
     size = np.dtype(packed.number).itemsize * math.prod(packed.shape)
     if len(packed.shape) > _MOST_SIDES or min(packed.shape, default=0) < 0 or size != len(packed.data):
-        raise ValueError(f"an array of shape {packed.shape} in {len(packed.data)} bytes")
+        raise ValueError(f"array shape {packed.shape} does not match {len(packed.data)} bytes of data")
     return np.frombuffer(packed.data, packed.number).reshape(packed.shape)

@@ -76,7 +76,7 @@ def check_quadrangle(places: Sequence[Pair], metres: Sequence[Pair], blur: float
     Args:
         places: In the image.
         metres: On the ground.
-        blur: Standard error of the places.
+        blur: Standard error of the places, in image widths.
 
     Raises:
         ValueError: Three are collinear; or the horizon would lie between the places, for example because
@@ -94,13 +94,13 @@ def check_quadrangle(places: Sequence[Pair], metres: Sequence[Pair], blur: float
     weights = around @ homography(around, metres)[2, :2] + 1.0
     if (weights <= 0).any():
         raise ValueError(
-            "points: impossible for flat ground, the horizon would lie between the points: give points and "
+            "points: impossible on flat ground, as the horizon would lie between them: give points and "
             "metres in the same order around the quadrangle"
         )
 
 
 def _triangle(corners: Sequence[Pair]) -> tuple[float, float]:
-    """Its smallest height and its longest side; the height is 0 for coincident corners."""
+    """Smallest height and longest side of a triangle; the height is 0 for coincident corners."""
     (a, b), (c, d), (e, f) = corners
     longest = max(math.dist(*ends) for ends in itertools.combinations(corners, 2))
     double = abs((c - a) * (f - b) - (e - a) * (d - b))

@@ -43,7 +43,7 @@ Memory: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, le=16_384.0)]
 MessageSize: TypeAlias = Annotated[float, msgspec.Meta(ge=0.01, le=16_384.0)]
 """Megabytes of 2**20 bytes."""
 StoreSize: TypeAlias = Annotated[float, msgspec.Meta(ge=1.0, le=1_048_576.0)]
-"""Megabytes of 2**20 bytes on a disk, up to a terabyte."""
+"""Megabytes of 2**20 bytes on a disk, up to 2**40 bytes."""
 Days: TypeAlias = Annotated[float, msgspec.Meta(ge=0.01, le=36_500.0)]
 JpegQuality: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=100)]
 Share: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]

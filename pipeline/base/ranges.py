@@ -18,5 +18,5 @@ Duration: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, le=1e15)]
 Seconds: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, le=1e8)]
 """Up to three years; subtracted from the current time it still gives a valid time."""
 Difference: TypeAlias = Annotated[float, msgspec.Meta(ge=-1e15, le=1e15)]
-"""Any number; like all of these neither infinite nor NaN."""
+"""Any number; like all types of this module, neither infinite nor NaN."""
 Score: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]

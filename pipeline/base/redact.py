@@ -1,14 +1,14 @@
 """Removes passwords from everything that is printed, logged or sent.
 
-Users paste passwords unescaped, with spaces, "/" and "@", so the end of a URL is ambiguous. If in doubt,
-too much is hidden: text after a URL is kept only if it can't be part of a password.
+Users paste passwords unescaped, with spaces, "/" and "@", so the end of a URL is ambiguous. In case
+of doubt, too much is hidden: text after a URL is kept only if it can't be part of a password.
 """
 
 import re
 
 from pipeline.base.text import printable
 
-# Mistyped separators such as ":/" are accepted only after a known scheme: ordinary words end in ":", too.
+# Mistyped separators such as ":/" are accepted only after a known scheme: ordinary words can also end in ":".
 _KNOWN = r"(?:rtsps?|rtmps?|https?|udp|srt|tcp|ftp):?[/\\]+"
 _SCHEME = rf"(?:{_KNOWN}|[A-Za-z][A-Za-z0-9+.-]{{0,19}}:///*)"
 _URL = re.compile(rf"((?<![A-Za-z]){_SCHEME})((?:(?!(?<=[\s'\"]){_SCHEME}).)*)", re.IGNORECASE)
@@ -59,7 +59,7 @@ def _user_info_end(rest: str) -> int:
     assert words is not None
     word = words.group()
     if _has_login(word):
-        # "@host/" may be part of the password, so later candidates for its end are considered, too.
+        # "@host/" may be part of the password, so later candidates for its end are considered as well.
         stop = _STOP.search(rest, len(word) - 1)
         return _with_later_hosts(rest, stop.start() if stop else len(rest), len(word))
     if _PATH.fullmatch(word):

@@ -19,7 +19,7 @@ def readable(
     ``msgspec.Meta``, which is required.
 
     Args:
-        error: From converting to ``schema``.
+        error: The error from the conversion to ``schema``.
         schema: Structs, tables by name, lists and plain types.
         values: The input of the conversion, to find the names of invalid tables.
     """
@@ -27,7 +27,7 @@ def readable(
     place = where.removeprefix("key` in `").rstrip("`").removeprefix("$").lstrip(".")
     if where.startswith("key"):
         named = _find(place, schema).key_type
-        return f"{place}: names are {(named.extra_json_schema or {})['description']}"
+        return f"{place}: names must be {(named.extra_json_schema or {})['description']}"
     place = _named(place, schema, values or {})
     if what.startswith(_UNKNOWN):
         name = what.removeprefix(_UNKNOWN).strip("`")
@@ -36,7 +36,8 @@ def readable(
     what = what[0].lower() + what[1:]
     if what.startswith("invalid enum value") or " matching regex " in what:
         value = what.removeprefix("invalid enum value ")
-        what = f"{f'{value} is not allowed, ' if value != what else ''}choose {_choices(place, schema)}"
+        wanted = _choices(place, schema)
+        what = f"expected {wanted}" if value == what else f"{value} is not allowed; expected one of: {wanted}"
     else:
         what = _range(place, schema) or what
     return f"{place}: {what}" if place else what
@@ -68,7 +69,7 @@ def _range(place: str, schema: type[msgspec.Struct]) -> str | None:
         case msgspec.inspect.FloatType(ge=int() | float() as least, lt=int() | float() as most):
             return f"must be a number from {least:.12g} to under {most:.12g}"
         case msgspec.inspect.ListType(min_length=int(least), max_length=int(most)):
-            return f"must be {least} to {most} entries in [ ]"
+            return f"must be a list of {least} to {most} entries"
     return None
 
 

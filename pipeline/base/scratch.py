@@ -16,8 +16,8 @@ def scratch_folder(prefix: str, parent: Path | None = None) -> Iterator[Path]:
     """A private folder, removed at the end.
 
     A killed process can't remove its folder. So each process holds a file lock, which the system releases
-    with the process, and the next process removes unlocked folders of the same prefix. A ``parent`` outside
-    the system's temporary folder allows atomic renames, which work only within one file system.
+    when the process ends, and the next process removes unlocked folders of the same prefix. A ``parent``
+    outside the system's temporary folder allows atomic renames, which work only within one file system.
 
     Args:
         prefix: Prefix of its name. No other entry of ``parent`` may begin with it.
@@ -58,7 +58,7 @@ def _make(parent: Path, prefix: str) -> tuple[Path, FileLock]:
 
 
 def _remove_if_left(place: Path) -> None:
-    if not (place / _LOCK).is_file():  # not ours; or just created; or its process was killed right then
+    if not (place / _LOCK).is_file():  # not ours, just created, or its process was killed at that moment
         with suppress(OSError):
             place.rmdir()
         return

@@ -65,7 +65,7 @@ class Similarity(NamedTuple):
 AT_HOME = Similarity(1 + 0j, 0j)
 """The image shows the reference view exactly."""
 NEW_VIEW = "a new view was taken"
-"""Reason why events of the former view end."""
+"""Reason for ending the events of the former view."""
 
 
 class Sight(msgspec.Struct, kw_only=True, frozen=True):
@@ -100,11 +100,11 @@ class Sight(msgspec.Struct, kw_only=True, frozen=True):
         return Similarity(complex(*self.factor), complex(*self.offset))
 
     def in_picture(self, point: Point) -> Point:
-        """Maps a point from the view to the image, both as fractions of it; may lie outside."""
+        """Maps a point from the view to the image, both as fractions of width and height; may lie outside."""
         return self._shares(self.similarity(self._place(point)))
 
     def in_view(self, point: Point) -> Point:
-        """Maps a point from the image to the view, likewise."""
+        """Maps a point from the image to the view, both as fractions of width and height; may lie outside."""
         return self._shares(self.similarity.back(self._place(point)))
 
     def _place(self, point: Point) -> complex:
@@ -115,7 +115,7 @@ class Sight(msgspec.Struct, kw_only=True, frozen=True):
 
 
 def why_another(known: tuple[str, int] | None, sight: Sight) -> str:
-    """Reason why events of the known view end; empty if it is still the current view.
+    """Reason for ending the events of the known view; empty if it is still the current view.
 
     Args:
         known: Name of the view, and when it was taken.

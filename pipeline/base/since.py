@@ -22,4 +22,4 @@ def since_ns(text: str) -> int:
     try:
         return max(round(datetime.fromisoformat(text).timestamp() * 1000), 0) * 10**6
     except (ValueError, OverflowError, OSError):
-        raise UserError(f"{text}: give it as 90s, 30m, 24h or 7d, or as 2026-11-29T12:00") from None
+        raise UserError(f"{text}: expected an age (90s, 30m, 24h, 7d) or a time (2026-11-29T12:00)") from None

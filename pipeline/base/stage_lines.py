@@ -17,7 +17,7 @@ def print_stage(line: str) -> None:
 
 @contextmanager
 def stage(what: str, notify: Callable[[str], None] = print_stage) -> Iterator[None]:
-    """Reports the start of a stage, and from a thread the elapsed time every ``EVERY_S`` seconds."""
+    """Reports the start of a stage and then, from a thread, the elapsed time every ``EVERY_S`` seconds."""
     started_s, done = time.monotonic(), threading.Event()
 
     def remind() -> None:

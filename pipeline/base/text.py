@@ -22,8 +22,8 @@ StreamId: TypeAlias = Annotated[
     msgspec.Meta(
         pattern=rf"\A(?![ .]){_SHORT_ENOUGH}[^/{_UNPRINTABLE}]{{1,64}}(?<! )\Z",
         description=(
-            "1 to 64 printable characters of any script, at most 48 of them emoji or other letters of four "
-            "bytes, without /, and without . or space in front"
+            "1 to 64 printable characters of any script, at most 48 of them emoji or other characters of "
+            "four bytes, without /, not beginning with . or a space, and not ending with a space"
         ),
     ),
 ]
@@ -32,10 +32,10 @@ Name: TypeAlias = Annotated[
     str,
     msgspec.Meta(
         pattern=r"\A[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\Z",
-        description="1 to 64 letters, digits, _ . or -, without . or - in front",
+        description="1 to 64 letters, digits, _ . or -, not beginning with . or -",
     ),
 ]
-"""Name of a zone, line or rule; used in topics and URLs."""
+"""Name of a zone, line, rule or other table; used in topics and URLs."""
 
 
 def printable(text: str) -> str:

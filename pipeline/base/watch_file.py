@@ -56,7 +56,7 @@ def watch_text(watch: Watch) -> str:
 
 
 def _toml(value: Any) -> str:
-    """Formats a value as TOML; strings are as in JSON, except for one character."""
+    """Formats a value as TOML; strings are formatted as in JSON, with U+007F escaped too."""
     if isinstance(value, list):
         return f"[{', '.join(map(_toml, value))}]"
     if isinstance(value, dict):

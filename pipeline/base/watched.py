@@ -15,7 +15,7 @@ RuleKind: TypeAlias = Literal[
     "moving", "entered", "left", "crossed", "stayed", "stopped", "wrong_way", "label"
 ]
 Anchor: TypeAlias = Literal["foot", "middle"]
-"""Where a thing is: the middle of its box's lower edge, or of its box."""
+"""Position of a moving object: the middle of the lower edge of its box, or the centre of the box."""
 Degrees: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, lt=360.0)]
 HalfTurn: TypeAlias = Annotated[float, msgspec.Meta(ge=1.0, le=180.0)]
 Speed: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, le=100.0)]
@@ -66,7 +66,7 @@ KIND_KEYS: dict[RuleKind, set[str]] = {
     "wrong_way": {*_SIZES, *_GOING, "for_s"},
     "label": {"label", "streams", "min_score", "for_s"},
 }
-"""Keys that only some kinds of rules take; all other keys fit every kind."""
+"""Keys that only some kinds of rules accept; all other keys apply to every kind."""
 _SOMETIMES = set().union(*KIND_KEYS.values())
 
 
@@ -107,7 +107,7 @@ class Zone(_Place, frozen=True, kw_only=True):
 
 
 class Line(_Place, frozen=True, kw_only=True):
-    """A line through the image that things cross.
+    """A line in the image that moving objects cross.
 
     ``forward`` is from its left to its right, looking from its first point towards its last: downwards for
     a line that is drawn from left to right.
@@ -197,7 +197,7 @@ class Watch(Section, frozen=True, kw_only=True):
         if both := self.zones.keys() & self.lines.keys():
             raise ValueError(f"zone and line {min(both)!r} have the same name: give each its own")
         if UNNAMED_VIEW in self.views:
-            raise ValueError(f"views.{UNNAMED_VIEW}: this name is taken: give the view another one")
+            raise ValueError(f"views.{UNNAMED_VIEW}: this name is reserved: give the view another one")
         for kind, places in (
             ("zones", self.zones),
             ("lines", self.lines),
@@ -209,14 +209,14 @@ class Watch(Section, frozen=True, kw_only=True):
                 view = self.views.get(place.view)
                 if view is None:
                     known = ", ".join(sorted(self.views)) or "none"
-                    raise ValueError(f"{kind}.{name}: there is no view {place.view!r}; known: {known}")
+                    raise ValueError(f"{kind}.{name}: there is no view {place.view!r}; available: {known}")
                 if place.streams and view.streams and not set(place.streams) & set(view.streams):
                     raise ValueError(f"{kind}.{name}: none of its streams has the view {place.view!r}")
         for name, rule in self.rules.items():
             where = self._place_of(name, rule)
             if name in self.zones.keys() | self.lines.keys() and name != where:
                 raise ValueError(
-                    f"rules.{name}: has the name of a zone or line that it is not about: rename it"
+                    f"rules.{name}: has the name of a zone or line that it does not use: rename the rule"
                 )
             for key in sorted(_SOMETIMES - KIND_KEYS[rule.kind]):
                 if getattr(rule, key) != getattr(Rule(kind=rule.kind), key):
@@ -226,8 +226,8 @@ class Watch(Section, frozen=True, kw_only=True):
             asked = self.zones.get(where or "") or self.lines.get(where or "")
             if rule.min_speed_m_s and asked and not self._has_ground(asked):
                 raise ValueError(
-                    f"rules.{name}: min_speed_m_s needs [ground.NAME] for all streams of {where!r}, "
-                    "and in its view"
+                    f"rules.{name}: min_speed_m_s needs [ground.NAME] in the view of {where!r}, "
+                    "for all of its streams"
                 )
 
     def _place_of(self, name: str, rule: Rule) -> str | None:
@@ -239,7 +239,7 @@ class Watch(Section, frozen=True, kw_only=True):
         if rule.kind in PICTURE_KINDS:
             if rule.zone or rule.line:
                 raise ValueError(
-                    f"rules.{name}: {rule.kind} is about the whole image: leave out zone and line"
+                    f"rules.{name}: {rule.kind} applies to the whole image: leave out zone and line"
                 )
             return None
         wanted, other = ("line", "zone") if rule.kind in LINE_KINDS else ("zone", "line")
@@ -247,10 +247,10 @@ class Watch(Section, frozen=True, kw_only=True):
         if getattr(rule, other) is not None:
             raise ValueError(f"rules.{name}: {rule.kind} applies to a {wanted}, not to a {other}")
         if where is None:
-            raise ValueError(f"rules.{name}: {rule.kind} needs a {wanted}: {wanted} = NAME")
+            raise ValueError(f"rules.{name}: {rule.kind} needs a {wanted}: set {wanted} = NAME")
         if where not in known:
             names = ", ".join(sorted(known)) or "none"
-            raise ValueError(f"rules.{name}: there is no {wanted} {where!r}; known: {names}")
+            raise ValueError(f"rules.{name}: there is no {wanted} {where!r}; available: {names}")
         return str(where)
 
     def views_of(self, stream_id: str) -> dict[str, View]:

@@ -1,4 +1,4 @@
 """Transport of frames, predictions and statistics between processes: messages, sockets, keys.
 
-The only room that imports zmq. Everything that a peer sends is validated before use.
+The only package that imports zmq. Everything that a peer sends is validated before use.
 """

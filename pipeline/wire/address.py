@@ -65,8 +65,8 @@ def parse(text: str) -> Address:
         length = len(os.fsencode(rest))
         if length > _MOST_PATH_BYTES:
             raise TransportError(
-                f"{text}: the path has {length} bytes, the system allows {_MOST_PATH_BYTES}: "
-                "use a shorter folder"
+                f"{text}: the path has {length} bytes, but the system allows {_MOST_PATH_BYTES}: "
+                "use a shorter path"
             )
         return Address(text, "ipc", rest)
     host, _, port = rest.rpartition(":")
@@ -102,7 +102,7 @@ def check_connect(address: Address) -> None:
         TransportError: The address has no specific host or no port.
     """
     if address.kind == "tcp" and (address.place in _EVERYWHERE or address.port == 0):
-        raise TransportError(f"{address.text}: can't be connected to: name the machine and the port")
+        raise TransportError(f"{address.text}: can't connect to this endpoint: give a host and a port")
 
 
 def to_connect(address: Address) -> tuple[str, bool]:

@@ -1,4 +1,4 @@
-"""Received frames and predictions: validated, not decoded yet."""
+"""Received frames and predictions: validated but not yet decoded."""
 
 from dataclasses import dataclass
 

@@ -44,7 +44,7 @@ class Audience:
 
     @property
     def roles(self) -> Counter[str]:
-        """Number of connected receivers by role; one counts if it is connected on both lanes."""
+        """Number of receivers by role; a receiver counts once it is connected on both lanes."""
         return self._roles["newest"] & self._roles["every"]
 
     def readers(self, lane: Policy, stream_id: str | None = None) -> Set[bytes]:
@@ -55,7 +55,7 @@ class Audience:
         return of_stream.get("", _NOBODY).keys() | of_stream.get(stream_id, _NOBODY).keys()
 
     def takers(self, role: str, lane: Policy, stream_id: str) -> Set[bytes]:
-        """Those of these receivers that have a role."""
+        """The receivers of a stream on a lane that have a role."""
         return {name for name in self.readers(lane, stream_id) if topics.has_role(name, role)}
 
     def is_left_out(self, stream_id: str) -> bool:

@@ -45,7 +45,7 @@ class _Known:
         if sessions is None:
             if (longest := max(map(len, names))) > _LONGEST_NAME:
                 raise WireError(
-                    "names", f"a {kind} with a name of {longest} characters, at most {_LONGEST_NAME}"
+                    "names", f"a {kind} name of {longest} characters, at most {_LONGEST_NAME} allowed"
                 )
             if len(self._sessions) >= self._most:
                 raise WireError(

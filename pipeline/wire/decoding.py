@@ -87,7 +87,7 @@ def decode_message(parts: Sequence[Part], max_bytes: int) -> Message:
         raise WireError("size", f"a header of {len(packed)} bytes, at most {MAX_HEADER_BYTES} allowed")
     message = _decode_header(packed)
     if not _fits(bytes(topic[: topics.MAX_BYTES]), message):
-        raise WireError("topic", f"the topic {bytes(topic[:80])!r} does not fit its message")
+        raise WireError("topic", f"the topic {bytes(topic[:80])!r} does not match its message")
     wanted = 2 + isinstance(message, FrameHeader)
     if isinstance(message, Prediction):
         wanted += (message.attention is not None) + (message.motion_maps is not None)
@@ -164,7 +164,7 @@ def _decode_header(packed: Part) -> Message:
     if version != WIRE_VERSION:
         raise WireError(
             "version",
-            f"peer uses wire version {version}, this program {WIRE_VERSION}: update the older one",
+            f"the peer uses wire version {version}, this program {WIRE_VERSION}: update the older one",
         )
     try:
         message = _unpack(packed)
@@ -213,16 +213,17 @@ def _check_pixels(header: FrameHeader, pixels: memoryview, max_bytes: int) -> No
     if full_height < header.height or full_width < header.width:
         raise WireError("pixels", f"a frame larger than the {full_width}x{full_height} of its source")
     if (largest := max(full_height * full_width * 3, len(pixels))) > max_bytes:
-        raise WireError("size", f"a frame of {largest} bytes, wire.max_frame_mb allows {max_bytes}")
+        raise WireError("size", f"a frame of {largest} bytes; wire.max_frame_mb allows {max_bytes}")
     if header.encoding == "raw":
         if len(pixels) != raw_bytes:
             raise WireError("pixels", f"{len(pixels)} bytes of pixels, {raw_bytes} expected")
         return
     if header.encoding == "shm":
         if len(pixels) != PLACE.size:
-            raise WireError("pixels", f"a place in shared memory of {len(pixels)} bytes")
+            size = PLACE.size
+            raise WireError("pixels", f"a shared-memory location of {len(pixels)} bytes, {size} expected")
         if (ticket := decode_place(pixels)[1]) > _MOST_TICKET:
-            raise WireError("shm", f"a place in shared memory with ticket {ticket}")
+            raise WireError("shm", f"a shared-memory location with invalid ticket {ticket}")
         return
     height, width = jpeg_size(pixels)
     if (height, width) != (header.height, header.width):
@@ -236,7 +237,7 @@ def _check_attention(layout: AttentionHeader, weights: memoryview, max_bytes: in
     queries, keys = layout.shape
     expected = queries * keys * 2
     if len(weights) > max_bytes:
-        raise WireError("size", f"attention of {len(weights)} bytes, wire.max_frame_mb allows {max_bytes}")
+        raise WireError("size", f"attention of {len(weights)} bytes; wire.max_frame_mb allows {max_bytes}")
     if len(weights) != expected:
         raise WireError("attention", f"{len(weights)} bytes of attention, {expected} expected")
 

@@ -1,4 +1,4 @@
-"""Encodes messages as multipart: topic, header, and a buffer without a copy."""
+"""Encodes multipart messages: topic, header and buffers, which are not copied."""
 
 from typing import Literal
 
@@ -83,7 +83,9 @@ def check_image(image: Image) -> None:
         WireError: The image has another shape or type, or is too large.
     """
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise WireError("pixels", f"a frame is (height, width, 3) uint8, not {image.shape} {image.dtype}")
+        raise WireError(
+            "pixels", f"a frame must be (height, width, 3) uint8, not {image.shape} {image.dtype}"
+        )
     height, width = image.shape[:2]
     if not (1 <= height <= MAX_SIDE_PX and 1 <= width <= MAX_SIDE_PX):
         raise WireError("pixels", f"a frame of {width}x{height}: sides must be 1 to {MAX_SIDE_PX} pixels")
@@ -136,11 +138,11 @@ def encode_prediction(
     layout = prediction.attention
     if layout is not None:
         if attention is None:
-            raise WireError("attention", "the layout of attention without its weights")
+            raise WireError("attention", "an attention layout without weights")
         if attention.shape != layout.shape or attention.dtype != np.float16:
             raise WireError(
                 "attention",
-                f"attention is {layout.shape} float16, not {attention.shape} {attention.dtype}",
+                f"attention must be {layout.shape} float16, not {attention.shape} {attention.dtype}",
             )
         parts.append(np.ascontiguousarray(attention).data.cast("B"))
     if prediction.motion_maps is not None:

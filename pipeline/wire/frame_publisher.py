@@ -1,4 +1,4 @@
-"""Publishes frames: by shared memory on this machine, through the socket to other readers."""
+"""Publishes frames: through shared memory to readers on this machine, through the socket to all others."""
 
 import time
 from collections import Counter
@@ -61,7 +61,7 @@ class FramePublisher(Publisher):
     Pixels go through shared memory to receivers that have opened it, and through the socket to receivers
     that have reported that they can't. While any receiver of the lane has not answered yet, all get the
     pixels through the socket, so no frame is lost when receivers join or leave.
-    Frames that may be dropped are written into the next slot at once. Of those that must not, at most
+    Frames that may be dropped are written into the next slot at once. Of the others, at most
     ``wire.queue_frames`` are in flight: the next one waits until all receivers have copied the first.
     The frames of the last ``capture.replay_ms`` of each live stream are kept for receivers that request them.
 
@@ -125,7 +125,7 @@ class FramePublisher(Publisher):
         while (packed := self._pack(frame, stream, quality)) is None:
             if (left := deadline - time.monotonic()) <= 0:
                 return self._held(frame, stream)
-            time.sleep(min(left, pause_s))  # a reader marks its seat in memory without a wake-up
+            time.sleep(min(left, pause_s))  # a reader's mark in memory does not wake this thread
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
             self._hear()
         stream.packed = packed
@@ -210,8 +210,8 @@ class FramePublisher(Publisher):
         elif now >= stream.report_at and frame.policy == "every":
             stream.report_at = now + _HELD_AGAIN_S
             self._events.append(
-                f"{frame.id.stream_id}: held up for {_HELD_S:g} s or more: an inference or sink worker takes "
-                "no frames, and this stream must not drop any"
+                f"{frame.id.stream_id}: held up for {_HELD_S:g} s or more: an inference or sink worker is "
+                "not taking frames, and this stream must not drop any"
             )
         return False
 

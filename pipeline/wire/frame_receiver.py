@@ -132,7 +132,7 @@ class FrameReceiver(LanedReceiver[ReceivedFrame]):
 
     def _accept(self, message: Message, parts: Sequence[Part]) -> ReceivedFrame | EndOfStream | None:
         if isinstance(message, FrameHeader | EndOfStream | Offer) and not self.takes(message.stream_id):
-            return None  # a stream with one of our names as a prefix, or one that was left
+            return None  # only the start of its name matches a subscription, or it was left
         if isinstance(message, FrameHeader):
             replayed = topics.is_again(parts[0])
             if not (self._is_news(message, replayed) if self._asked_until else not replayed):
@@ -144,7 +144,7 @@ class FrameReceiver(LanedReceiver[ReceivedFrame]):
             lane: Policy = "every" if topics.is_offer(parts[0], "every") else "newest"
             self._windows[lane].answer(message)
             return None
-        raise WireError("topic", f"a {type(message).__name__} among frames")
+        raise WireError("topic", f"unexpected {type(message).__name__} among frames")
 
     def _ask_again(self, stream_id: str) -> None:
         self._newest.ask_again(stream_id)

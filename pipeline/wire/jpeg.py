@@ -19,7 +19,7 @@ def jpeg_size(data: memoryview) -> tuple[int, int]:
     if bytes(data[:2]) != _START:
         raise WireError("jpeg", "the pixels are not a JPEG image")
     if bytes(data[-2:]) != _END:
-        raise WireError("jpeg", "the JPEG image is cut off")
+        raise WireError("jpeg", "the JPEG image is truncated")
     position = 2
     while position + 4 <= len(data):
         if data[position] != 0xFF:
@@ -32,13 +32,13 @@ def jpeg_size(data: memoryview) -> tuple[int, int]:
         if marker in _BASELINE:
             return _frame_size(data[position + 4 : position + 2 + length])
         if marker in _OTHER_PICTURES:
-            raise WireError("jpeg", "the JPEG image is not a baseline one")
+            raise WireError("jpeg", "the pixels are not a baseline JPEG image")
         position += 2 + length
-    raise WireError("jpeg", "the JPEG image has no size")
+    raise WireError("jpeg", "the JPEG image does not contain its size")
 
 
 def _frame_size(segment: memoryview) -> tuple[int, int]:
     """Height and width from a "start of frame": precision, height, width, number of components."""
     if len(segment) < 6 or segment[0] != 8 or segment[5] != 3:
-        raise WireError("jpeg", "the JPEG image does not have three colours of 8 bits")
+        raise WireError("jpeg", "the JPEG image does not have three components of 8 bits")
     return int.from_bytes(segment[1:3], "big"), int.from_bytes(segment[3:5], "big")

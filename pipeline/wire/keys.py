@@ -17,7 +17,7 @@ from pipeline.base.errors import SecurityError
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _NEW = "`kvq-stream keys new NAME`"
-_PUBLIC = """# Public key of {name}. Copy it to the machines that {name} connects with:
+_PUBLIC = """# Public key of {name}. Copy it to the machines at the other end of its links, and run there:
 #     kvq-stream keys allow {name}.key
 curve
     public-key = "{public}"
@@ -102,11 +102,11 @@ def load_pair(file: Path) -> KeyPair:
     """
     public, secret = _load(file)
     if secret is None:
-        raise SecurityError(f"{file} holds no secret key: security.secret_key must name a NAME.key_secret")
+        raise SecurityError(f"{file} holds no secret key: security.secret_key must be a NAME.key_secret file")
     if file.stat().st_mode & 0o077:
         raise SecurityError(f"{file} can be read by others: run chmod 600 {file}")
     if zmq.curve_public(secret) != public:
-        raise SecurityError(f"{file}: its public and secret keys do not match")
+        raise SecurityError(f"{file}: its public and secret keys do not match: create a new pair with {_NEW}")
     return KeyPair(public, secret)
 
 
@@ -137,7 +137,7 @@ def _load(file: Path) -> tuple[bytes, bytes | None]:
 
 def _check_name(name: str) -> None:
     if not _NAME.fullmatch(name):
-        raise SecurityError(f"{name!r} can't name a key: use letters, digits, - and _")
+        raise SecurityError(f"{name!r} is not a valid key name: use 1 to 64 letters, digits, - and _")
 
 
 def _make_folder(folder: Path) -> None:

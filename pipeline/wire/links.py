@@ -27,13 +27,16 @@ LinkState: TypeAlias = Literal["up", "waiting", "lost"]
 """State of a connection: working, not working yet, or broken after it has worked."""
 
 _REFUSED = (
-    "refuses the connection: is this machine's public key allowed there (`kvq-stream keys allow FILE`), "
-    "and is its own key the one in security.servers?"
+    "refuses the connection: allow this machine's public key there (`kvq-stream keys allow FILE`), and check "
+    "that security.servers names that machine's public key"
 )
-_FOREIGN = "the connection failed: is it a KVQ Stream worker, and do the keys on both sides match?"
+_FOREIGN = (
+    "the connection failed: check that a KVQ Stream worker listens there, "
+    "and that the keys on both sides match"
+)
 _BROKEN = (
-    "sent an invalid message: one over wire.max_frame_mb, statistics over 512 KiB, "
-    "or not a KVQ Stream message"
+    "sent an invalid message: larger than wire.max_frame_mb, statistics larger than 512 KiB, "
+    "or not from KVQ Stream"
 )
 _GIVEN_UP_AFTER_S = 0.5
 _REFUSALS = 2
@@ -53,7 +56,7 @@ def watch_link(sock: "zmq.Socket[bytes]", wire: WireConfig, patience: int = 1) -
     timeout_s = wire.heartbeat_timeout_ms / 1000
     idle_s = math.ceil(wire.heartbeat_ms / 1000)
     every_s = max(idle_s, math.ceil(timeout_s / _MOST_KEEPALIVES))
-    # One interval less: the system checks the timeout once per interval and must not need another one.
+    # One interval less, because the system checks the timeout only once per interval.
     sock.tcp_maxrt = max(wire.heartbeat_ms, patience * wire.heartbeat_timeout_ms - wire.heartbeat_ms)
     sock.tcp_keepalive = 1
     sock.tcp_keepalive_idle = idle_s
@@ -65,7 +68,7 @@ class LinkWatch:
     """Monitors the connections of one socket; create it before connecting.
 
     A handshake that times out counts as a refusal. A connection that closes during the handshake counts as a
-    refusal only if this happens again; once, the peer may just have died.
+    refusal only if it happens again: the first time, the peer may just have died.
 
     Attributes:
         states: State of the connection, by endpoint.

@@ -29,7 +29,7 @@ class MemoryBudget:
         """Checks that there is room for ``size`` bytes.
 
         Raises:
-            WireError: ``memory``: there is not.
+            WireError: ``memory``: there is no room.
         """
         if self.is_used_up or self._used + size > self._most_mb * 2**20:
             raise WireError(

@@ -81,7 +81,7 @@ class FrameHeader(Identity, kw_only=True, frozen=True, tag="frame"):
         truth: Ground-truth label, from sources that provide it.
         movers: Ground-truth moving objects, from sources that provide them.
         full_size: Height and width that the source delivered, if capture has downscaled the frame.
-        smeared: Data was lost before the decoder, which concealed it with copied pixels.
+        smeared: Data was lost before decoding, and the decoder filled the gap with copied pixels.
     """
 
     v: int = WIRE_VERSION
@@ -155,7 +155,7 @@ class Offer(msgspec.Struct, kw_only=True, frozen=True, tag="offer"):
 
 
 class TakeView(msgspec.Struct, frozen=True):
-    """Request of a sink to inference: take the current image as the new reference view.
+    """Request from a sink to inference: take the current image as the new reference view.
 
     Attributes:
         stream_id: The stream.
@@ -272,7 +272,7 @@ class Prediction(Identity, kw_only=True, frozen=True, tag="prediction"):
 
     @property
     def time_ns(self) -> int:
-        """Place on the stream's timeline, see ``Frame.time_ns``."""
+        """Position on the stream's timeline, see ``Frame.time_ns``."""
         return self.pts_ns if self.policy == "every" and self.pts_ns is not None else self.capture_ns
 
 
@@ -287,7 +287,7 @@ class BadPicture(Identity, kw_only=True, frozen=True, tag="bad_picture"):
         generation: As in ``Prediction``.
         state: Fault of the image; never ``ok``.
         for_s: How long the fault has lasted, in seconds.
-        ok_for_s: How long the image has looked good again, in seconds; too short to end the fault.
+        ok_for_s: How long the image has been usable again, in seconds; not yet long enough to end the fault.
         why: Measured values by name.
     """
 
@@ -303,7 +303,7 @@ class BadPicture(Identity, kw_only=True, frozen=True, tag="bad_picture"):
 
     @property
     def time_ns(self) -> int:
-        """Place on the stream's timeline, see ``Frame.time_ns``."""
+        """Position on the stream's timeline, see ``Frame.time_ns``."""
         return self.pts_ns if self.policy == "every" and self.pts_ns is not None else self.capture_ns
 
 

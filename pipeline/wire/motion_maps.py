@@ -60,7 +60,7 @@ def check_maps(layout: MotionMapsHeader, packed: Part, max_bytes: int) -> None:
         WireError: They are too large.
     """
     if len(packed) > max_bytes:
-        raise WireError("size", f"motion maps of {len(packed)} bytes, wire.max_frame_mb allows {max_bytes}")
+        raise WireError("size", f"motion maps of {len(packed)} bytes; wire.max_frame_mb allows {max_bytes}")
     _check_size(layout)
 
 
@@ -78,7 +78,7 @@ def unpack_maps(layout: MotionMapsHeader, packed: Part) -> MotionMaps:
     except zlib.error:
         raise WireError("motion_maps", "damaged motion maps") from None
     if len(raw) != size or not inflater.eof or inflater.unused_data:
-        raise WireError("motion_maps", f"motion maps that do not hold the {size} bytes announced")
+        raise WireError("motion_maps", f"motion maps that do not contain the announced {size} bytes")
     places = layout.rows * layout.columns
     moving = np.frombuffer(raw, np.uint8, places).reshape(layout.rows, layout.columns)
     halves = np.frombuffer(raw, np.uint8, offset=places).reshape(2, -1)
@@ -91,4 +91,4 @@ def unpack_maps(layout: MotionMapsHeader, packed: Part) -> MotionMaps:
 
 def _check_size(layout: MotionMapsHeader) -> None:
     if layout.unpacked_bytes > MOST_BYTES:
-        raise WireError("size", f"motion maps of {layout.unpacked_bytes} bytes, at most {MOST_BYTES}")
+        raise WireError("size", f"motion maps of {layout.unpacked_bytes} bytes, at most {MOST_BYTES} allowed")

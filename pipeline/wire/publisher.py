@@ -1,4 +1,4 @@
-"""The sending end: one bound XPUB socket that drops for some readers and waits for others."""
+"""The sending end: one bound XPUB socket that drops messages for some readers and waits for others."""
 
 import errno
 import math
@@ -30,7 +30,7 @@ _MOST_UPSTREAM_BYTES = 1024
 _MOST_FEEDBACK = 256
 """Limit of streams and sessions with feedback, and of pending view requests."""
 _REPEAT_S = 0.05
-_PATIENCE = 10  # TCP can't tell a reader that reads nothing from a lost machine, so wait longer
+_PATIENCE = 10  # TCP can't distinguish a stalled reader from a lost machine, so wait longer
 
 
 @dataclass(slots=True)
@@ -46,8 +46,8 @@ class Publisher(Closing):
 
     Messages on a ``newest`` topic never wait: a receiver whose queue is full misses them and detects the gap
     in ``seq``. Messages on an ``every`` topic are sent to all of their receivers or, while one of these has a
-    full queue, to none. Such a receiver may stall indefinitely on the same machine, and for ten times
-    ``wire.heartbeat_timeout_ms`` on another one.
+    full queue, to none. Such a receiver may stall indefinitely on the same machine; on another machine, it is
+    disconnected after ten times ``wire.heartbeat_timeout_ms``.
 
     Args:
         endpoint: ``ipc://path`` or ``tcp://host:port``; port 0 lets the system choose.
@@ -158,8 +158,8 @@ class Publisher(Closing):
         if not peers:
             return ""
         return (
-            f"; refused here, because the key is not allowed: {', '.join(peers)}: "
-            "allow it with `kvq-stream keys allow FILE`"
+            f"; peers refused here because their keys are not allowed: {', '.join(peers)}: "
+            "allow a key with `kvq-stream keys allow FILE`"
         )
 
     def settle(self, lane: Policy, timeout_s: float, meanwhile: Callable[[], None] | None = None) -> bool:
@@ -201,7 +201,7 @@ class Publisher(Closing):
     def _check(self, parts: Sequence[Part]) -> None:
         if (largest := max(map(len, parts))) > self._most_bytes:
             raise WireError(
-                "size", f"a message of {largest} bytes: wire.max_frame_mb allows {self._most_bytes}"
+                "size", f"a message of {largest} bytes; wire.max_frame_mb allows {self._most_bytes}"
             )
 
     def _send(self, parts: Sequence[Part], lossless: bool, timeout_s: float) -> bool:

@@ -270,7 +270,7 @@ class PredictionReceiver(LanedReceiver[ReceivedPrediction | BadPicture]):
         self, message: Message, parts: Sequence[Part]
     ) -> ReceivedPrediction | BadPicture | EndOfStream:
         if not isinstance(message, Prediction | BadPicture | EndOfStream):
-            raise WireError("topic", f"a {type(message).__name__} among predictions")
+            raise WireError("topic", f"unexpected {type(message).__name__} among predictions")
         self._check_generation(message)
         if isinstance(message, Prediction):
             attention = maps = None
@@ -299,7 +299,7 @@ class PredictionReceiver(LanedReceiver[ReceivedPrediction | BadPicture]):
         if message.generation < known:
             raise WireError(
                 "generation",
-                f"{message.stream_id}: an answer of generation {message.generation} is refused: the stream "
+                f"{message.stream_id}: an answer of generation {message.generation} is rejected: the stream "
                 f"has moved to another inference worker, generation {known}",
             )
         if isinstance(message, EndOfStream):
@@ -359,4 +359,4 @@ class StatsReceiver(Receiver[WorkerStats]):
             if (size := footprint(message.stats)) > MOST_BYTES:
                 raise WireError("size", f"statistics of {size} bytes in memory, at most {MOST_BYTES} allowed")
             return message.stats
-        raise WireError("topic", f"a {type(message).__name__} among statistics")
+        raise WireError("topic", f"unexpected {type(message).__name__} among statistics")

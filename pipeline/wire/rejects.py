@@ -9,7 +9,7 @@ _MOST_REPORTS = 256
 
 
 class Rejects:
-    """Rejected messages of one receiver: all are counted, each peer and reason is reported once per minute.
+    """Rejected messages of one receiver: counts all, reports each peer and reason at most once per minute.
 
     Attributes:
         counts: Number of rejected messages by reason: see ``WireError.reason``.

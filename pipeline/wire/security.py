@@ -22,7 +22,7 @@ from pipeline.wire.rejects import Rejects
 _MOST_REFUSED = 64
 _LATELY_S = 10.0
 _LOOK_MS = 1000
-_COMMANDS = "create one with `kvq-stream keys new NAME`, allow others with `kvq-stream keys allow FILE`"
+_COMMANDS = "create a key with `kvq-stream keys new NAME`, allow others with `kvq-stream keys allow FILE`"
 
 
 class SecurityPolicy:
@@ -58,12 +58,12 @@ class SecurityPolicy:
             if address.local or self._config.insecure:
                 return None
             raise SecurityError(
-                f"{address.text} can be reached from other machines and security.secret_key is not set: "
+                f"{address.text} can be reached from other machines but security.secret_key is not set: "
                 f"{_COMMANDS}; or use --insecure to run without keys"
             )
         if not self._config.allowed:
             raise SecurityError(
-                f"{address.text}: security.allowed is not set, so nobody could connect: {_COMMANDS}"
+                f"{address.text}: security.allowed is not set, so no machine could connect: {_COMMANDS}"
             )
         gate = Gate(sock.context, Path(self._config.allowed), address.text)
         sock.curve_publickey = self._own.public
@@ -83,8 +83,9 @@ class SecurityPolicy:
             if address.local or self._config.insecure:
                 return
             raise SecurityError(
-                f"{address.text} is on another machine and security.secret_key is not set: {_COMMANDS}, and "
-                f"set security.servers.{server} to its public key; or use --insecure to run without keys"
+                f"{address.text} is on another machine but security.secret_key is not set: {_COMMANDS}, and "
+                f"set security.servers.{server} to that machine's public key; "
+                "or use --insecure to run without keys"
             )
         if address.kind == "ipc":
             sock.curve_server = False  # clears keys of an earlier connection of the socket
@@ -106,7 +107,7 @@ class Gate:
     """Handles libzmq's authentication requests (ZAP, RFC 27) with the folder of allowed keys.
 
     The folder is read for each new connection, so that new keys work at once, and every second, so that
-    connections of removed keys can be cut. Create the gate before the socket is bound: without one, libzmq
+    connections of removed keys can be closed. Create the gate before the socket is bound: without one, libzmq
     accepts every key.
 
     Args:
@@ -143,7 +144,7 @@ class Gate:
         return self._rejects.pop_reports()
 
     def lately(self) -> list[str]:
-        """Peers with their keys that were rejected in the last seconds; rejected peers keep retrying."""
+        """Peers rejected in the last ten seconds, with their keys; rejected peers keep retrying."""
         since = time.monotonic() - _LATELY_S
         return [
             f"{peer} (public key {z85.encode(key).decode()})"

@@ -45,7 +45,7 @@ def receive(sock: "zmq.Socket[bytes]") -> list[zmq.Frame]:
 
 
 def peer(part: zmq.Frame) -> str:
-    """The sender's address of a message part; empty for ipc."""
+    """Address of the sender of a message part; empty for ipc."""
     try:
         return str(part.get("Peer-Address")).removeprefix("::ffff:")
     except zmq.ZMQError:
@@ -53,7 +53,7 @@ def peer(part: zmq.Frame) -> str:
 
 
 def user(part: zmq.Frame) -> str:
-    """The sender's user id of a message part, from ``security.Gate``; empty without CURVE."""
+    """User id of the sender of a message part, from ``security.Gate``; empty without CURVE."""
     try:
         return str(part.get("User-Id"))
     except zmq.ZMQError:

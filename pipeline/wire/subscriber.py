@@ -194,7 +194,7 @@ class Subscriber:
         try:
             self.socket.connect(endpoint)
         except zmq.ZMQError as error:
-            raise TransportError(f"{where.text}: can't be connected to: {error.strerror}") from None
+            raise TransportError(f"{where.text}: can't connect to this endpoint: {error.strerror}") from None
         self._numbers[where] = (endpoint, bool(self.socket.ipv6))
         self._sources[endpoint] = (role, where)
 

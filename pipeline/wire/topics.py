@@ -7,9 +7,9 @@
     (one of these)end                               the end of that stream
     s.                                              statistics of one worker
     offer.<lane>.<stream_id>.                       offer of shared memory for frames: see ``segment``
-    a.<lane>.<segment>.                             frames with pixels, if a reader can't open it
+    a.<lane>.<segment>.                             frames with pixels, for readers that can't open it
     flush.<lane>.                                   request to acknowledge all earlier messages
-    again.<reader>.<stream_id>                      the last frames of a live stream, in one, for one reader
+    again.<reader>.<stream_id>                      the last frames of a live stream, for one reader
 
 ``newest`` and ``every`` are two lanes: a receiver uses a separate connection for each, so that back-pressure
 on files never delays live streams. The final dot distinguishes stream ``a`` from ``ab``; a subscriber to

@@ -79,11 +79,11 @@ class Upstream:
             yield frame.bytes
 
     def cut_unless(self, admitted: Callable[[str], bool]) -> None:
-        """Closes the connections of users that are no longer admitted; covers all that have subscribed."""
+        """Closes the connections of users that are no longer admitted and have subscribed at least once."""
         for number, (user, address) in list(self._users.items()):
             if not admitted(user):
                 del self._users[number]
-                text = f"its public key {user} was removed: its connection was cut"
+                text = f"its public key {user} was removed: its connection was closed"
                 self.rejects.add(address, WireError("key", text))
                 _shut_down(number, address)
 
@@ -109,7 +109,7 @@ class Upstream:
             self._cut_off(address)
 
     def _cut_off(self, address: str) -> None:
-        text = f"more than {MOST_TOPICS} subscriptions: its connections were cut"
+        text = f"more than {MOST_TOPICS} subscriptions: its connections were closed"
         self.rejects.add(address, WireError("flood", text))
         for number, theirs in self._connections.items():
             if theirs == address:
@@ -120,7 +120,7 @@ class Upstream:
             if kind == zmq.EVENT_ACCEPTED:
                 self._connections[number] = _address(number)
                 continue
-            if not _address(number):  # otherwise a new connection has the number and may be known already
+            if not _address(number):  # otherwise a new connection has reused the number
                 self._users.pop(number, None)
             address = self._connections.pop(number, "")
             if address not in self._connections.values():

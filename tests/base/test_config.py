@@ -59,29 +59,29 @@ def test_an_error_names_the_key(override: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("capture.encoding=png", "capture.encoding: 'png' is not allowed, choose auto, jpeg, raw, shm;"),
+        ("capture.encoding=png", "encoding: 'png' is not allowed; expected one of: auto, jpeg, raw, shm;"),
         (
             "inference.longer_side_px=200",
             "inference.longer_side_px: must be a multiple of 32 from 0 to 1024;",
         ),
         (
             "runtime.backend=tpu",
-            "runtime.backend: 'tpu' is not allowed, choose auto, onnxruntime, openvino, torch;",
+            "runtime.backend: 'tpu' is not allowed; expected one of: auto, onnxruntime, openvino, torch;",
         ),
         (
             "capture.wait_for=['sink', 'x']",
-            "capture.wait_for[1]: 'x' is not allowed, choose inference, sink;",
+            "capture.wait_for[1]: 'x' is not allowed; expected one of: inference, sink;",
         ),
-        ("inference.precision=fp8", "'fp8' is not allowed, choose auto, bf16, fp16, fp32, int8;"),
-        ("inference.device=gpu", "inference.device: choose auto, cpu, cuda or cuda:N;"),
-        ("endpoints.frames=['udp://x']", "endpoints.frames[0]: choose ipc://path or tcp://host:port;"),
+        ("inference.precision=fp8", "'fp8' is not allowed; expected one of: auto, bf16, fp16, fp32, int8;"),
+        ("inference.device=gpu", "inference.device: expected auto, cpu, cuda or cuda:N;"),
+        ("endpoints.frames=['udp://x']", "endpoints.frames[0]: expected ipc://path or tcp://host:port;"),
         (
             'streams=[{id="a/b", source="0"}]',
-            "streams[0].id: choose 1 to 64 printable characters",
+            "streams[0].id: expected 1 to 64 printable characters",
         ),
         (
             'streams=[{id="a", source="0", policy="all"}]',
-            "streams[0].policy: 'all' is not allowed, choose auto, every, newest;",
+            "streams[0].policy: 'all' is not allowed; expected one of: auto, every, newest;",
         ),
     ],
 )

@@ -17,7 +17,7 @@ def outlet(**keys: Any) -> Outlet:
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"kind": "pigeon"}, "outlets.one.kind: 'pigeon' is not allowed, choose mqtt, push, webhook"),
+        ({"kind": "pigeon"}, "one.kind: 'pigeon' is not allowed; expected one of: mqtt, push, webhook"),
         ({"secret_evn": "X"}, "unknown key 'outlets.one.secret_evn' (did you mean secret_env?)"),
         (
             {"url": "ftp://me:geheim@host"},
@@ -28,12 +28,12 @@ def outlet(**keys: Any) -> Outlet:
         ({"topic": "mine"}, "outlets.one: topic does not apply to webhook: leave it out"),
         ({"discovery": ""}, "outlets.one: discovery does not apply to webhook: leave it out"),
         ({"kind": "mqtt", "url": "mqtt://h", "topic": ""}, "outlets.one: topic: must not be empty"),
-        ({"kind": "mqtt", "url": "mqtt://h", "topic": "a/#"}, "outlets.one.topic: choose letters, digits"),
+        ({"kind": "mqtt", "url": "mqtt://h", "topic": "a/#"}, "outlets.one.topic: expected letters, digits"),
         (
             {"secret_env": "A", "secret_file": "b"},
-            "outlets.one: secret_env and secret_file: give one",
+            "outlets.one: secret_env and secret_file: give only one",
         ),
-        ({"kinds": ["mooving"]}, "outlets.one.kinds[0]: 'mooving' is not allowed, choose "),
+        ({"kinds": ["mooving"]}, "outlets.one.kinds[0]: 'mooving' is not allowed; expected one of: "),
         ({"give_up_after_h": 0}, "outlets.one.give_up_after_h: must be a number from 0.01 to 8760"),
         ({"most_waiting": 0}, "outlets.one.most_waiting: must be a whole number from 1 to 1000000"),
     ],

@@ -69,5 +69,5 @@ def test_a_horizon_between_the_points_is_refused() -> None:
     """Two of the points are behind the camera: their places in the picture are above its horizon."""
     camera, corners = Pinhole(down_deg=20), [(-2.0, 6.0), (2.0, 6.0), (2.0, -9.0), (-2.0, -9.0)]
     places = [(one.real, one.imag) for one in (camera.place(*corner) for corner in corners)]
-    with pytest.raises(ValueError, match="the horizon would lie between the points"):
+    with pytest.raises(ValueError, match="the horizon would lie between them"):
         check_quadrangle(places, corners, 0.002)

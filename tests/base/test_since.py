@@ -20,7 +20,7 @@ def test_a_time_of_any_zone() -> None:
 
 @pytest.mark.parametrize("text", ["", "5x", "-3h", "2026-13-01", "yesterday", "٣h", "1e3s"])
 def test_anything_else_is_one_line_that_says_what_to_write(text: str) -> None:
-    with pytest.raises(UserError, match="give it as 90s, 30m, 24h or 7d, or as 2026-11-29T12:00") as error:
+    with pytest.raises(UserError, match=r"expected an age \(90s, 30m, 24h, 7d\) or a time \(2026") as error:
         since_ns(text)
     assert str(error.value).startswith(f"{text}: ")
     assert "\n" not in str(error.value)

@@ -31,17 +31,17 @@ def test_zones_and_lines_without_rules_are_told_of_anyway() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (["zones.drive.points=[[0.1, 0.4], [0.5, 0.4]]"], "zones.drive.points: must be 3 to 64 entries"),
+        (["zones.drive.points=[[0.1, 0.4], [0.5, 0.4]]"], "points: must be a list of 3 to 64 entries"),
         (["zones.drive.points=[[0, 0], [1, 0], [1, 2]]"], r"zones.drive.points\[2\]\[1\]: must be a number"),
         (["zones.drive.anchor=foot"], "zones.drive: object missing required field `points`"),
-        ([DRIVE.replace("drive", "dri ve")], "zones: names are 1 to 64 letters, digits"),
-        ([DRIVE, "rules.a.kind=enter"], "rules.a.kind: 'enter' is not allowed, choose crossed, entered"),
-        ([DRIVE, "rules.a.kind=entered"], "rules.a: entered needs a zone: zone = NAME"),
+        ([DRIVE.replace("drive", "dri ve")], "zones: names must be 1 to 64 letters, digits"),
+        ([DRIVE, "rules.a.kind=enter"], "a.kind: 'enter' is not allowed; expected one of: crossed, entered"),
+        ([DRIVE, "rules.a.kind=entered"], "rules.a: entered needs a zone: set zone = NAME"),
         ([DRIVE, "rules.a.kind=entered", "rules.a.line=drive"], "rules.a: entered applies to a zone, not"),
-        ([DRIVE, "rules.a.kind=entered", "rules.a.zone=drif"], "there is no zone 'drif'; known: drive"),
-        (["rules.a.kind=crossed", "rules.a.line=gate"], "there is no line 'gate'; known: none"),
+        ([DRIVE, "rules.a.kind=entered", "rules.a.zone=drif"], "there is no zone 'drif'; available: drive"),
+        (["rules.a.kind=crossed", "rules.a.line=gate"], "there is no line 'gate'; available: none"),
         ([DRIVE, "rules.a.kind=wrong_way", "rules.a.zone=drive"], "wrong_way needs direction_deg"),
-        ([DRIVE, "rules.a.kind=moving", "rules.a.hours=['9-17']"], r"rules.a.hours\[0\]: choose hours as"),
+        ([DRIVE, "rules.a.kind=moving", "rules.a.hours=['9-17']"], r"rules.a.hours\[0\]: expected hours as"),
         ([DRIVE, "lines.drive.points=[[0, 0], [1, 1]]"], "zone and line 'drive' have the same name"),
         (
             [DRIVE, DRIVE.replace("drive", "b"), "rules.b.kind=left", "rules.b.zone=drive"],
@@ -92,7 +92,7 @@ def test_a_zone_may_be_for_some_streams_only() -> None:
             ["rules.a.kind=moving", "rules.a.label=open", DRIVE, "rules.a.zone=drive"],
             "label does not apply to",
         ),
-        ([DRIVE, "rules.a.kind=label", "rules.a.zone=drive"], "label is about the whole image"),
+        ([DRIVE, "rules.a.kind=label", "rules.a.zone=drive"], "label applies to the whole image"),
         (["rules.a.kind=label", "rules.a.of=zone"], "rules.a: of does not apply to label"),
         (
             [DRIVE, "rules.a.kind=moving", "rules.a.zone=drive", "rules.a.for_s=3"],
@@ -104,11 +104,11 @@ def test_a_zone_may_be_for_some_streams_only() -> None:
         ),
         (
             [DRIVE, "rules.a.kind=moving", "rules.a.zone=drive", "rules.a.hours=['29:00-06:00']"],
-            "choose hours",
+            "expected hours",
         ),
         (
             [DRIVE, "rules.a.kind=moving", "rules.a.zone=drive", "rules.a.hours=['mom 09:00-17:00']"],
-            "choose h",
+            "expected h",
         ),
     ],
 )
@@ -122,9 +122,9 @@ def test_what_could_never_tell_anything_is_refused(settings: list[str], message:
     [
         (
             {"zones": {"a": {"points": CORNERS, "view": "gate"}}},
-            "zones.a: there is no view 'gate'; known: none",
+            "zones.a: there is no view 'gate'; available: none",
         ),
-        ({"views": {"home": {"picture": "a.png"}}}, "views.home: this name is taken"),
+        ({"views": {"home": {"picture": "a.png"}}}, "views.home: this name is reserved"),
         (
             {
                 "zones": {"a": {"points": CORNERS, "view": "gate", "streams": ["x"]}},

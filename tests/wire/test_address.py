@@ -119,7 +119,7 @@ def test_a_host_may_become_known_later(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_nowhere_to_connect_to() -> None:
-    with pytest.raises(TransportError, match="name the machine"):
+    with pytest.raises(TransportError, match="give a host and a port"):
         FrameReceiver(["tcp://*:5555"], "sink", QUICK, OPEN)
 
 

@@ -174,7 +174,7 @@ def test_another_version_is_refused_by_both_names(version: int) -> None:
     assert error.reason == "version"
     assert (
         str(error)
-        == f"peer uses wire version {version}, this program {messages.WIRE_VERSION}: update the older one"
+        == f"the peer uses wire version {version}, this program {messages.WIRE_VERSION}: update the older one"
     )
 
 
@@ -221,7 +221,7 @@ def test_wrong_sizes_are_refused() -> None:
 
 def test_a_damaged_jpeg_is_refused() -> None:
     good = jpeg_parts()
-    assert str(refused([*good[:2], good[2][:-20]])) == "the JPEG image is cut off"
+    assert str(refused([*good[:2], good[2][:-20]])) == "the JPEG image is truncated"
     assert str(refused([*good[:2], b"\x89PNG" + bytes(100)])) == "the pixels are not a JPEG image"
     assert refused(with_header(good, height=47)).reason == "jpeg"
     size_at = bytes(good[2]).index(b"\xff\xc0")

@@ -65,13 +65,13 @@ def test_an_unlisted_key_gets_through_only_once_it_is_allowed(machines: Machines
     ):
         gets_nothing(publisher, receiver)
         until(lambda: not receiver.poll(0.05) and bool(receiver.rejects.counts), "the refused side knows")
-        assert "is this machine's public key allowed there" in receiver.rejects.pop_reports()[0]
+        assert "allow this machine's public key there" in receiver.rejects.pop_reports()[0]
         (refused,) = publisher.pop_refused()
         key = load_public(machines.sink_public).decode()
         assert refused.startswith(f"127.0.0.1: its public key {key} is not allowed at tcp://127.0.0.1:0")
         assert publisher.refused_lately() == (
-            f"; refused here, because the key is not allowed: 127.0.0.1 (public key {key}): "
-            "allow it with `kvq-stream keys allow FILE`"
+            f"; peers refused here because their keys are not allowed: 127.0.0.1 (public key {key}): "
+            "allow a key with `kvq-stream keys allow FILE`"
         )
         gets_nothing(publisher, receiver)
         assert (publisher.pop_refused(), receiver.rejects.pop_reports()) == ([], []), "once a minute"
@@ -97,7 +97,7 @@ def test_removing_a_key_cuts_its_link_and_no_other(machines: Machines, tmp_path:
         until(lambda: not publisher.listeners()["sink"], "the link is cut")
         (report,) = publisher.pop_refused()
         key = load_public(machines.sink_public).decode()
-        assert report == f"127.0.0.1: its public key {key} was removed: its connection was cut"
+        assert report == f"127.0.0.1: its public key {key} was removed: its connection was closed"
         for seq in range(40):
             assert publisher.send(packed(seq, "every", side=20), timeout_s=10.0)
             assert removed.poll(0.02) == []

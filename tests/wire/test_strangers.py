@@ -102,7 +102,7 @@ def test_statistics_that_are_too_large_are_refused_before_they_fill_memory(tmp_p
         assert "bytes in memory, at most" in receiver.rejects.latest["size"]
         sock.send_multipart([topic, huge])
         until(lambda: not receiver.poll(0.01) and "link" in receiver.rejects.counts, "it is cut off")
-        assert "statistics over 512 KiB" in receiver.rejects.latest["link"]
+        assert "statistics larger than 512 KiB" in receiver.rejects.latest["link"]
         wait_for_reader(sock, b"s.")
         sock.send_multipart([topic, good])
         assert len(receiver.poll(10.0)) == 1

@@ -118,7 +118,7 @@ def test_who_waits_says_that_a_key_is_refused(place: Path, keys: Path) -> None:
         with with_key("sink", "stranger", "--no-web", "--set", "run.output_dir=") as sink:
             sink.wait_for("sink: ready")
             capture.wait_for(
-                r"waiting for inference and sink .*; refused here, .*127\.0\.0\.1 \(public key \S+\)"
+                r"waiting for inference and sink .*; peers refused here .*127\.0\.0\.1 \(public key \S+\)"
             )
             sink.signal(signal.SIGINT)
             assert sink.finish().code == 0

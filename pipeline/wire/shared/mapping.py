@@ -67,16 +67,15 @@ class Windows:
         try:
             if known is None:
                 if len(self._open) >= _MOST:
-                    raise SegmentError(f"{_MOST} others are open")
+                    raise SegmentError(f"{_MOST} others are already open")
                 known = self._open[offer.token] = _Open(Window(offer, self._most_bytes), time.monotonic())
         except SegmentError as error:
             self._refuse(offer, str(error))
             return
         known.used_at = time.monotonic()
         seated = known.window.sit(self._subscriber.name)
-        if (
-            seated and not known.announced
-        ):  # once: libzmq counts subscriptions and reports only the last unsubscribe
+        if seated and not known.announced:
+            # Only once: libzmq counts subscriptions and reports only the last unsubscribe.
             known.announced = True
             self._subscriber.socket.subscribe(topics.opened(offer.token, self._subscriber.name))
 
@@ -133,9 +132,8 @@ class Windows:
 
     def _refuse(self, offer: Offer, cause: str) -> None:
         self._refused[offer.token] = None
-        self._subscriber.socket.subscribe(
-            topics.without(self._lane, offer.token)
-        )  # before "closed", which makes the publisher use this topic
+        # Before "closed", which makes the publisher use this topic.
+        self._subscriber.socket.subscribe(topics.without(self._lane, offer.token))
         self._subscriber.socket.subscribe(topics.closed(offer.token, self._subscriber.name))
         if len(self._refused) > _MOST:
             oldest = next(iter(self._refused))
@@ -145,6 +143,6 @@ class Windows:
         if offer.machine == machine():
             raise WireError(
                 "shm",
-                f"the shared memory of process {offer.pid} can't be opened here: {cause}. Frames come "
+                f"the shared memory of process {offer.pid} can't be opened here: {cause}. Frames arrive "
                 "through the socket instead; for speed, run both as one user and in one container",
             )

@@ -107,7 +107,7 @@ class SegmentReaders:
 
 
 def count(answers: Counter[Key], what: Key, came: bool) -> bool:
-    """Counts connections by answer; returns True for each added one, and when the last one is removed."""
+    """Adds or removes a connection with an answer; True for each added one and for the last removed one."""
     if came:
         if what not in answers and len(answers) >= MOST_NOTICES:
             return False

@@ -60,8 +60,8 @@ class StreamMemory:
             return shared
         if shared.settle(readers, self._patience_s):
             self._events.append(
-                f"{self._stream_id}: a reader reports that it has opened the shared memory but has not: "
-                "it is ignored and gets no frames until it has"
+                f"{self._stream_id}: a reader reports the shared memory as open but has not opened it: "
+                "it gets no frames until it does"
             )
         return shared if shared.ready(readers) else None
 

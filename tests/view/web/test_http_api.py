@@ -144,8 +144,8 @@ def test_the_answer_is_bounded(kept_view):
 @pytest.mark.parametrize(
     ("query", "status", "words"),
     [
-        ("since=yesterday", 400, "since yesterday: give it as 90s, 30m, 24h or 7d"),
-        ("since=", 400, "since : give it as"),
+        ("since=yesterday", 400, "since yesterday: expected an age (90s, 30m, 24h, 7d)"),
+        ("since=", 400, "since : expected an age"),
         ("kind=entred", 400, "kind entred: there is no such kind; choose one of: moving, entered"),
         ("stream=nobody", 404, "there is no stream 'nobody'"),
         ("stream=nobody%0Anobody", 404, "there is no stream 'nobody\\nnobody'"),

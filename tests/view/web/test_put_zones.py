@@ -86,7 +86,7 @@ def test_what_was_put_is_there_and_can_be_put_again(view, changes):
         (b"[]", "the request must be an object"),
         ({"zone": {}}, "unknown key 'zone' (did you mean zones?)"),
         ({"zones": {"drive": {"points": [[0, 0], [1, 0], [1, 2]]}}}, "zones.drive.points[2][1]: must be a n"),
-        ({"zones": {"a b": {}}}, "zones: names are 1 to 64 letters"),
+        ({"zones": {"a b": {}}}, "zones: names must be 1 to 64 letters"),
         ({"rules": {"a": {"kind": "crossed", "line": "gate"}}}, "rules.a: there is no line 'gate'"),
         ({"rules": {"a": {"kind": "enter"}}}, "rules.a.kind: 'enter' is not allowed"),
     ],

@@ -207,7 +207,7 @@ def test_who_only_says_that_it_has_opened_the_memory_holds_nobody_up(tmp_path: P
             events += publisher.pop_events()
             time.sleep(0.002)
         (event,) = events
-        assert "reports that it has opened the shared memory but has not" in event
+        assert "reports the shared memory as open but has not opened it" in event
         assert honest.rejects.counts == {}
 
 

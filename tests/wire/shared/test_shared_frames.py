@@ -95,7 +95,7 @@ def test_another_user_gets_frames_through_the_socket_and_is_told_why(tmp_path: P
         assert answer(reader) == answer(writer) == "up"
         seqs, (report,) = answer(reader)
         assert seqs == list(range(30))
-        assert "can't be opened here: Permission denied. Frames come through the socket" in report
+        assert "can't be opened here: Permission denied. Frames arrive through the socket" in report
         assert answer(writer)[0] == {"raw": 30}
 
 
