@@ -1,7 +1,7 @@
 """The steady label of a stream: a new label counts after it has led clearly for long enough.
 
 The lead of each label over the current one, less a margin, is summed over time and never falls below zero
-(CUSUM, the cumulative sum used to detect a change in noise). A label that leads only now and then does not
+(CUSUM, the cumulative sum used to detect a change in noise). A label that leads only occasionally does not
 accumulate, and the sum's last zero gives the time of the change.
 """
 

@@ -15,7 +15,7 @@ from pipeline.base.text import StreamId
 
 MOST_REQUEST_BYTES = 1 << 16
 BEGIN_S = 10.0
-"""Time limit for the worker to start a request; after it the request is dropped."""
+"""Time limit for the worker to start a request; after that the request is dropped."""
 END_S = 30.0
 """Longest time that a client waits from the start of a request to its answer."""
 

@@ -178,7 +178,7 @@ def looks_old(page):
     page.wait_for_function("() => parseFloat(getComputedStyle(document.querySelector('.top')).opacity) < 0.5")
     assert float(page.evaluate("getComputedStyle(document.querySelector('.chips')).opacity")) < 0.5
     picture, panel = (page.locator(name).inner_text() for name in (".stale", ".old"))
-    assert panel == f"{picture}: last values"
+    assert panel == f"{picture}: showing the last values"
     assert page.locator(".moving:visible, .camera:visible").count() == 0, "nothing is said to move now"
     return picture
 

@@ -91,7 +91,7 @@ function showTop(list, labels, truth) {
   });
 }
 
-// A card's values are as old as its last image: live, or a reason why nothing newer arrives.
+// Shows whether the values of a card are live, or why no newer image arrives.
 export function showState(card, lost) {
   const late = Date.now() - card.drawnAt;
   const state = card.ended ? "ended" : lost ? "lost" : card.silent || late > PICTURE_LATE_MS ? "stale" : "live";
@@ -103,7 +103,7 @@ export function showState(card, lost) {
   }[state];
   card.root.dataset.state = state;
   showText(card.stale, words);
-  showText(card.old, words && `${words}: last values`);
+  showText(card.old, words && `${words}: showing the last values`);
 }
 
 export function noteStreams(card, state) {
