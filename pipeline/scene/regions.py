@@ -188,7 +188,7 @@ def _divided(region: Region, times: int) -> list[Region]:
     if any(len(part.places) < least for part, least in zip(parts, wanted, strict=True)):
         return [region]
     if overlap(parts[0].box, parts[1].box) > SAME or _is_held(*parts):
-        return [region]  # a rim around a centre
+        return [region]  # one part is a rim around the other
     return [piece for part in parts for piece in _divided(part, times - 1)]
 
 

@@ -15,9 +15,10 @@ from pipeline.wire.messages import AttentionHeader
 Floats: TypeAlias = npt.NDArray[np.float32]
 Bools: TypeAlias = npt.NDArray[np.bool_]
 
-# Shortest motion in cells of the past's grid. With the shipped model 99 % of the lengths were at most 0.12
-# inside and 0.25 at the border on a still camera (OpenCV's vtest.avi; 0.13 and 0.31 made dark and noisy).
-# Attention at the border can only stray inwards: with the same bound there, a still image would seem to zoom.
+# Shortest motion in cells of the past's grid. With the shipped model and a still camera (OpenCV's vtest.avi),
+# 99 % of the lengths were at most 0.12 inside and 0.25 at the border; 0.13 and 0.31 after the video was made
+# dark and noisy. Attention at the border can only stray inwards: with the same bound there, a still image
+# would seem to zoom.
 _LEAST_INSIDE, _LEAST_AT_BORDER = 0.14, 0.30
 
 

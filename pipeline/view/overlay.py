@@ -46,7 +46,7 @@ class StatusItem:
 
     Attributes:
         text: The text.
-        rank: See above.
+        rank: Priority; 0 is the highest.
         color: Colour of the text.
         bold: Whether it is bold.
         short: Shorter text for when the full text does not fit.
