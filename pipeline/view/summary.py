@@ -78,7 +78,7 @@ def _stream_table(stream_id: str, stream: Mapping[str, Any], things: Iterable[st
     table.add_row("frames", frames)
     predicted = f"{stream['predicted']} predicted with {stream['backbone_passes']} backbone passes"
     if stream.get("reused"):
-        predicted += f", {stream['reused']} reused for unchanged frames"
+        predicted += f", {stream['reused']} reused"
     if any(stream.get("not_predicted", {}).values()):
         predicted += f"; not predicted {with_reasons(stream['not_predicted'])}"
     if any(stream.get("rendered_without_prediction", {}).values()):
