@@ -1,4 +1,4 @@
-"""Reads events and the motion log from a store, even while another process writes it."""
+"""Reads events and the motion log from a store, even while another process writes to it."""
 
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ FORMAT = 1
 APPLICATION = 0x4B565145
 """``application_id`` that identifies the SQLite files of this store."""
 PATIENCE_S = 30.0
-"""Longest wait for a lock held by another program, such as a backup or a shell."""
+"""Longest wait for a lock held by another program, such as a backup tool or an SQLite shell."""
 
 
 class Chunk(NamedTuple):
@@ -62,7 +62,7 @@ class Archive(Closing):
         base: An open connection to use; the caller closes it.
 
     Raises:
-        UserError: The file is missing or not an event store. Also from each method: it is damaged.
+        UserError: The file is missing or is not an event store. Each method raises it if the file is damaged.
     """
 
     def __init__(self, path: Path, base: sqlite3.Connection | None = None) -> None:
@@ -71,7 +71,7 @@ class Archive(Closing):
             if not path.is_file():
                 raise UserError(
                     f"{path}: there are no events yet: run `kvq-stream` first, or set "
-                    "their file: --set store.file=FILE"
+                    "the file of another store: --set store.file=FILE"
                 )
             try:
                 base = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", timeout=PATIENCE_S, uri=True)
@@ -93,7 +93,7 @@ class Archive(Closing):
         return self._found(query, [*values, most])
 
     def event(self, event_id: str) -> list[Event]:
-        """The event with an id and its matching start or end, oldest first; empty if there is none."""
+        """The event with this id and its matching start or end, oldest first; empty if there is none."""
         query = """
             SELECT json FROM events WHERE id = :id OR start = :id
                 OR id = (SELECT start FROM events WHERE id = :id) ORDER BY time_ns, number
@@ -116,7 +116,7 @@ class Archive(Closing):
             yield from (Chunk(*row) for row in self._base.execute(query, values))
 
     def chunks_near(self, stream_id: str, time_ns: int, within_ns: int) -> list[Chunk]:
-        """The chunks of a stream with entries within a distance of a time."""
+        """The chunks of a stream that overlap the interval of ``within_ns`` before and after ``time_ns``."""
         query = """
             SELECT stream, start_ns, end_ns, data FROM chunks
                 WHERE stream = ? AND end_ns >= ? AND start_ns <= ? ORDER BY number
@@ -156,7 +156,11 @@ class Archive(Closing):
 
 
 def check(base: sqlite3.Connection) -> None:
-    """Raises: sqlite3.Error: Not an event store, or of another version."""
+    """Checks the file's identity and version.
+
+    Raises:
+        sqlite3.Error: It is not an event store, or it has another version.
+    """
     if number(base, "application_id") != APPLICATION:
         raise sqlite3.DatabaseError("file is not a database")
     if (version := number(base, "user_version")) != FORMAT:
@@ -178,7 +182,7 @@ def reason_of(error: Exception) -> str:
             f"is not an event store, or is damaged ({text}): move it away, or set another file in store.file"
         )
     if "full" in text or "disk I/O" in text:
-        return f"can't be written: {text}: free some space, or set store.max_mb lower"
+        return f"can't be written: {text}: free some space, or lower store.max_mb"
     return f"can't be used: {text}"
 
 

@@ -10,7 +10,7 @@ from pipeline.events.outbox import Outbox
 from pipeline.events.sender import Message, Refused, Sender, Undelivered
 
 WAITS_S = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
-"""Wait after each consecutive failure; the last one repeats, and each is varied by 20 %."""
+"""Waits after consecutive failures; the last one repeats. Each varies at random by up to 20 %."""
 _IDLE_S = 1.0
 
 
@@ -78,7 +78,7 @@ class Delivery:
             except Undelivered as error:
                 self._wait_after(str(error), error.wait_s)
             except Exception as error:  # from a library: this thread must continue
-                self._wait_after(f"{type(error).__name__} in its library", None)
+                self._wait_after(f"unexpected {type(error).__name__} in the client library", None)
             else:
                 self._succeed(message)
         self.sender.close()
@@ -89,7 +89,7 @@ class Delivery:
             self.is_down = False
             waiting = self._outbox.waiting(self.name)
             self._say(
-                f"outlet {self.name} is back" + (f", {events_in_words(waiting)} to send" if waiting else "")
+                f"outlet {self.name} is back" + (f"; sending {events_in_words(waiting)}" if waiting else "")
             )
         if message is None:
             self._outbox.wait(_IDLE_S, self._has_work)
@@ -125,11 +125,11 @@ class Delivery:
         if not self.is_down:
             self.is_down = True
             waiting = self._outbox.waiting(self.name)
-            rest = f"; {events_in_words(waiting)} to send" if waiting else ""
+            rest = f"; {events_in_words(waiting)} waiting" if waiting else ""
             self._say(f"outlet {self.name} ({self.sender.where}) is down: {why}{rest}")
         self._stop.wait(wait_s)
 
 
 def events_in_words(count: int) -> str:
-    """Such as "1 event"."""
+    """A number of events in words, such as "1 event"."""
     return f"{count} event" if count == 1 else f"{count} events"

@@ -16,13 +16,13 @@ from pipeline.events.outbox import Outbox
 
 _MOST_REPORTS = 100
 _END_S = 2.0
-"""On close, time to send what is still queued,"""
+"""On close: time to send the events that are still queued."""
 _ANSWER_S = 0.5
-"""and then to wait for pending answers."""
+"""On close: additional time to wait for pending answers."""
 
 
 class Dispatch(Closing):
-    """Sends events to every outlet that accepts them, each in order and at least once.
+    """Sends events, in order and at least once, to every outlet that accepts them.
 
     Args:
         outlets: Outlets by name.
@@ -30,7 +30,8 @@ class Dispatch(Closing):
         outbox_file: File that stores undelivered events.
 
     Attributes:
-        lost: Permanently undelivered events by outlet, in words; set once it is closed.
+        lost: Events that will never be delivered: their number and the reasons, in words, by outlet; set by
+            ``close``.
 
     Raises:
         OutletError: An outlet is configured incorrectly.
@@ -54,7 +55,7 @@ class Dispatch(Closing):
         for delivery in self._deliveries:
             if waiting := self._outbox.waiting(delivery.name):
                 self._reports.append(
-                    f"outlet {delivery.name}: {events_in_words(waiting)} from an earlier run to send"
+                    f"outlet {delivery.name}: sending {events_in_words(waiting)} from an earlier run"
                 )
             delivery.start()
 

@@ -22,7 +22,8 @@ _ROOM = 20_000
 _EVENTS_NS = 1_000_000_000
 """An event is written within this time, together with all predictions before it."""
 _LOOKS_NS = 5_000_000_000
-"""Length of a chunk without events: how much of the motion log is lost if the process is killed."""
+"""Interval between writes without events: at most this much of the motion log is lost if the process is
+killed."""
 _MERGED_NS = 60 * 10**9
 """Interval at which chunks are merged into one per stream, which halves their size."""
 _FORGETS_NS = 60 * 10**9
@@ -37,14 +38,14 @@ class Keeper(Closing):
         path: Path of the store.
         keep_days: See ``Store``.
         max_mb: See ``Store``.
-        told: Events reported before this process; those missing from the store are added.
+        told: Events reported by an earlier process; those missing from the store are added.
         room: Queue length; entries that do not fit are lost, and counted.
 
     Raises:
         UserError: The store cannot be opened, or is damaged.
 
     Attributes:
-        adopted: End events for episodes a killed process left open; already in the store.
+        adopted: End events for episodes that a killed process left open; already in the store.
     """
 
     def __init__(
@@ -119,7 +120,7 @@ class Keeper(Closing):
         except StoreError as error:
             self._failure = str(error)
         except BaseException:  # a bug: also reported as a loss
-            self._failure = f"{self.path}: events are no longer stored: please report this as a defect"
+            self._failure = f"{self.path}: events are no longer stored: please report this bug"
             raise
         finally:
             self._store.close()
@@ -162,7 +163,7 @@ class Keeper(Closing):
 
 
 def _merged(chunks: Sequence[Chunk]) -> list[Chunk]:
-    """One chunk per stream."""
+    """Merges chunks into one per stream."""
     parts: dict[str, list[LogPart]] = {}
     for chunk in chunks:
         parts.setdefault(chunk.stream_id, []).extend(unpack(chunk.data))

@@ -1,4 +1,4 @@
-"""The recent frames of all streams as JPEG, bounded in bytes, from which evidence is made."""
+"""A bounded buffer of the recent frames of all streams as JPEG, the source of evidence."""
 
 from collections import deque
 from dataclasses import dataclass, field, replace
@@ -15,7 +15,7 @@ class KeptPicture(Generic[T]):
 
     Attributes:
         id: Identity of its frame.
-        time_ns: Place on the stream's timeline, see ``Frame.time_ns``.
+        time_ns: Position on the stream's timeline, see ``Frame.time_ns``.
         wall_ns: Unix time at which it was captured.
         jpeg: The JPEG data.
         details: Data about the frame.
@@ -53,8 +53,8 @@ class EvidenceRing(Generic[T]):
     If they would exceed ``most_bytes``, the oldest image of the largest stream is dropped.
 
     Args:
-        keep_s: Seconds kept of each stream.
-        most_bytes: Limit over all streams; an image larger than this is not kept.
+        keep_s: How long the images of each stream are kept, in seconds.
+        most_bytes: Limit on the total size; an image larger than this is not kept.
     """
 
     def __init__(self, keep_s: float, most_bytes: int) -> None:
@@ -63,7 +63,7 @@ class EvidenceRing(Generic[T]):
         self.nbytes = 0
 
     def add(self, picture: KeptPicture[T]) -> None:
-        """Adds the next image of its stream. If its clock has gone back, older ones are dropped."""
+        """Adds the next image of its stream; if the stream's clock has gone back, drops the older ones."""
         stream = self._streams.setdefault(picture.id.stream_id, _Stream())
         if stream.pictures and picture.time_ns < stream.pictures[-1].time_ns:
             while stream.pictures:
@@ -82,16 +82,16 @@ class EvidenceRing(Generic[T]):
             self._drop_oldest(largest)
 
     def keep(self, keep_s: float) -> None:
-        """Changes the seconds kept of each stream; may be called from any thread."""
+        """Changes how long images are kept, in seconds; may be called from any thread."""
         self._keep_ns = int(keep_s * 1e9)
 
     def has_dropped(self, stream_id: str, time_ns: int) -> bool:
-        """Whether an image from ``time_ns`` on, on the stream's timeline, was dropped for lack of space."""
+        """Whether an image at or after ``time_ns`` on the stream's timeline was dropped for lack of space."""
         stream = self._streams.get(stream_id)
         return stream is not None and stream.dropped_ns is not None and stream.dropped_ns >= time_ns
 
     def hold(self, stream_id: str, number: int | None) -> None:
-        """Keeps images from a number on for longer, space permitting; None ends this."""
+        """Keeps images from ``number`` onwards beyond the time limit, space permitting; None ends this."""
         stream = self._streams.setdefault(stream_id, _Stream())
         stream.needed = number
 
@@ -108,12 +108,12 @@ class EvidenceRing(Generic[T]):
         return pictures[max(0, number + 1 - pictures[0].number)]
 
     def newest(self, stream_id: str) -> KeptPicture[T] | None:
-        """The last image of a stream."""
+        """The last image of a stream; None if there is none."""
         pictures = self._pictures(stream_id)
         return pictures[-1] if pictures else None
 
     def at(self, stream_id: str, wall_ns: int) -> KeptPicture[T] | None:
-        """The last image captured at or before a time, otherwise the oldest one."""
+        """The last image captured at or before a time, else the oldest one; None if there is no image."""
         pictures = self._pictures(stream_id)
         older = next((one for one in reversed(pictures) if one.wall_ns <= wall_ns), None)
         return older or (pictures[0] if pictures else None)

@@ -20,7 +20,7 @@ _ID = re.compile("[0-9a-f]{16}")
 
 
 class EvidenceError(OutputError):
-    """Evidence cannot be stored, or no longer."""
+    """Evidence cannot be stored, from the start or after a failure."""
 
 
 class EvidenceShelf(Closing):
@@ -69,7 +69,7 @@ class EvidenceShelf(Closing):
                 if state == GROWING:
                     self.end_early(folder, about, "the sink was killed")
                     ended += 1
-                elif state == CUT and any(map(_is_torn, _clips_in(folder))):  # a run had no time to end them
+                elif state == CUT and any(map(_is_torn, _clips_in(folder))):  # not ended in time
                     self.end_early(folder, about, about["clip"].get("why", ""))
                 self.settle(folder.name)
         return ended
@@ -111,7 +111,7 @@ class EvidenceShelf(Closing):
         try:
             time_ns = unix_ns(time) if isinstance(time, str) else folder.stat().st_mtime_ns
             nbytes = sum(file.stat().st_blocks * 512 for file in folder.iterdir())
-        except (OSError, ValueError):  # it was deleted by someone else
+        except (OSError, ValueError):  # another program deleted it
             return
         self._settled.add(event_id, time_ns, nbytes)
 
@@ -143,9 +143,9 @@ class EvidenceShelf(Closing):
         write_whole(folder / EVENT, msgspec.json.encode({**about, "clip": clip}), sync=True)
 
     def forget_old(self, now_ns: int) -> None:
-        """Deletes evidence that is too old, and the oldest above the size limit; never what is being written.
+        """Deletes old evidence, and the oldest above the size limit; never evidence being written.
 
-        If the clock is years ahead at the start, only evidence that is old relative to the rest is deleted,
+        If the clock is years ahead at the start, only evidence that is old relative to the rest is deleted;
         see ``PresentTime``.
 
         Args:

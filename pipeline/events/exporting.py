@@ -20,11 +20,11 @@ Format: TypeAlias = Literal["json", "csv", "coco"]
 Pixels: TypeAlias = tuple[int, int]
 
 _NEAR_NS = 1_000_000_000
-"""Largest distance in time between an event and the log entry that gives its box."""
+"""Largest time difference between an event and the log entry that gives its box."""
 
 
 def format_of(file: Path, size: str | None) -> tuple[Format, Pixels]:
-    """The format given by a file's name, and the image size; (0, 0) if it does not matter.
+    """The format given by a file's name, and the image size; (0, 0) if ``size`` is None.
 
     Raises:
         UserError: Unknown format, or no image size for boxes in pixels.
@@ -68,7 +68,7 @@ def _csv(events: Sequence[Event]) -> str:
 
 
 def _coco(events: Sequence[Event], archive: Archive, pixels: Pixels) -> dict[str, Any]:
-    """One image per event whose thing is in the motion log, with the thing's box; categories are kinds."""
+    """One image per event whose moving object is in the motion log, with its box; categories are kinds."""
     width, height = pixels
     kinds = sorted({event.kind for event in events})
     images: list[dict[str, Any]] = []

@@ -1,11 +1,11 @@
 """The motion log: the input of a stream's rules, losslessly packed in chunks.
 
 A chunk is a version byte, a checksum (CRC-32), and LZMA of a MessagePack header with two integer tables: one
-row per prediction (times in ticks, session, depth, number of things) and one row per thing (id, box, speed,
-direction, score, in the steps of ``scene.rule_input``). Times are stored as differences from the previous
-row, things as differences from the previous row of the same thing, so slow motion gives mostly zeros. Bytes
-of equal significance are stored together, which compresses better. The header also holds what came between
-predictions: cuts, motion grids, and changes of sight and label.
+row per prediction (times in ticks, session, depth, number of things) and one row per thing, a moving object
+(id, box, speed, direction, score, in the steps of ``scene.rule_input``). Times are stored as differences from
+the previous row, things as differences from the previous row of the same thing, so slow motion gives mostly
+zeros. Bytes of equal significance are stored together, which compresses better. The header also holds the
+entries between predictions: cuts, motion grids, and changes of sight and label.
 """
 
 import lzma
@@ -40,7 +40,7 @@ Table: TypeAlias = npt.NDArray[np.int64]
 
 _VERSION = 2
 _FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": 1 << 20, "lc": 0, "lp": 0, "pb": 0}]
-"""Suited to binary tables: no context from the byte before or from the position within four bytes."""
+"""Suited to binary tables: no context from the preceding byte or from the position within four bytes."""
 _HEAD = struct.Struct("<BI")
 _MOST_BYTES = 64 * 2**20
 """Largest size of an unpacked chunk."""
@@ -214,7 +214,7 @@ def _looks(rows: Table, things: list[Thing]) -> list[Look]:
 
 
 def _thing_rows(things: Sequence[Thing]) -> Table:
-    """Ids in the order of the predictions; other columns grouped by thing, so similar values adjoin."""
+    """Ids in the order of the predictions; other columns by thing, so that neighbours are similar."""
     numbers = np.array([thing.id for thing in things], np.int64)
     values = np.array(
         [(*thing.box, thing.speed, thing.direction_deg, thing.score) for thing in things], np.float64
@@ -261,14 +261,18 @@ def _by_thing(numbers: Table) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool
 
 
 def _pack_table(table: Table) -> bytes:
-    """Zigzag-encoded, column by column, low bytes of all values first, so small values give runs of zeros."""
+    """Encodes by zigzag, column by column, low bytes first: small values give runs of zeros."""
     signless = ((table << 1) ^ (table >> 63)).T.astype("<i8")
     planes = np.ascontiguousarray(signless).view(np.uint8).reshape(table.shape[1], -1, 8).swapaxes(1, 2)
     return planes.tobytes()
 
 
 def _unpack_table(data: bytes, rows: int, columns: int) -> Table:
-    """Raises: ValueError: The data has the wrong length."""
+    """Reverses ``_pack_table``.
+
+    Raises:
+        ValueError: The data has the wrong length.
+    """
     planes = np.frombuffer(data, np.uint8).reshape(columns, 8, rows)
     signless = np.ascontiguousarray(planes.swapaxes(1, 2)).view("<u8").reshape(columns, rows)
     return ((signless >> 1).astype(np.int64) ^ -(signless & 1).astype(np.int64)).T.copy()

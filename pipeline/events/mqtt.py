@@ -1,4 +1,4 @@
-"""Publishes events by MQTT as JSON, with sensors for Home Assistant."""
+"""Publishes events over MQTT as JSON, with sensors for Home Assistant."""
 
 import ssl
 import threading
@@ -94,7 +94,7 @@ class Mqtt(Sender):
             while not sent.is_published() and self._client.is_connected() and time.monotonic() < deadline_s:
                 sent.wait_for_publish(_LOOK_S)  # short: it does not notice a lost connection
             arrived = sent.is_published()
-        except (ValueError, RuntimeError, OSError):  # the connection is gone, or its queue full
+        except (ValueError, RuntimeError, OSError):  # the connection is lost, or its queue is full
             arrived = False
         if not arrived:
             self._drop()

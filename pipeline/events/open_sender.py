@@ -28,7 +28,7 @@ def open_sender(name: str, outlet: Outlet, watch: Watch) -> Sender:
         places = watch.zones.keys() | watch.lines.keys()
         if unknown := next((zone for zone in outlet.zones if zone not in places), None):
             known = ", ".join(sorted(places)) or "none"
-            raise OutletError(f"zones: there is no zone or line {unknown!r}; known: {known}")
+            raise OutletError(f"zones: there is no zone or line {unknown!r}; available: {known}")
         secret = read_secret(outlet)
         match outlet.kind:
             case "webhook":

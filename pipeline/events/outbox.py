@@ -205,7 +205,7 @@ def _open(path: Path) -> sqlite3.Connection:
 def _why(error: Exception) -> str:
     text = str(getattr(error, "strerror", None) or error).lower()
     if "locked" in text:
-        return "another pipeline uses it: give this one its own file with sink.outbox"
+        return "another run uses it: give this run its own file with sink.outbox"
     if any(words in text for words in ("not a database", "no such column", "malformed")):
         return "is not an outbox: move it away, or choose another file with sink.outbox"
     return f"can't be written: {text}"

@@ -1,4 +1,4 @@
-"""Sends events as text by Apprise: push messages, chat, mail and other services."""
+"""Sends events as text through Apprise: push notifications, chat, e-mail and other services."""
 
 import difflib
 import logging
@@ -55,8 +55,8 @@ class Push(Sender):
                 raise OutletError(f"{which}: is not a URL that Apprise supports{self._meant(url)}")
             if _lacks_topic(url):  # Apprise would use the host as a topic of the public server ntfy.sh
                 raise OutletError(f"{which}: has no topic: ntfy://HOST:PORT/TOPIC")
-            # By default it sleeps 5.5 s between two messages: a run that ends meanwhile would send one twice.
-            # A service that wants fewer messages answers 429, which ``Delivery`` handles.
+            # By default Apprise sleeps 5.5 s between messages: if the run ends then, one is sent twice.
+            # A service that limits the rate answers 429, which ``Delivery`` handles.
             service.request_rate_per_sec = 0.0
             service.socket_connect_timeout = service.socket_read_timeout = outlet.timeout_s
             self._services.append(service)
@@ -65,13 +65,13 @@ class Push(Sender):
         self._sent_id, self._sent_to = "", set[int]()
 
     def _meant(self, url: str) -> str:
-        """End of the message about an unsupported URL: what it may have been meant to be."""
+        """End of the error about an unsupported URL: a hint at what was meant."""
         scheme = url.partition("://")[0].lower()
         if scheme in ("http", "https"):
-            return ': use kind = "webhook" for your own web server; other URLs begin with a service'
+            return ': use kind = "webhook" for your own web server, or the URL scheme of a service'
         like = difflib.get_close_matches(scheme, self._apprise.plugins.N_MGR.schemas(), n=1)
         hint = f" (did you mean {like[0]}://?)" if like else ""
-        return f"{hint}; they are listed at https://github.com/caronc/apprise"
+        return f"{hint}; supported URLs are listed at https://github.com/caronc/apprise"
 
     def send(self, message: Message) -> None:
         """Sends a message to each service that has not received it yet.

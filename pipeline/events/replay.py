@@ -1,4 +1,4 @@
-"""Replays rules over the motion log, with the same events as in a live run."""
+"""Replays the motion log through the rules; the events are the same as in a live run."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -63,5 +63,5 @@ class Replay:
         if view != UNNAMED_VIEW and view not in self.watch.views:
             raise UserError(
                 f"{stream_id} was recorded in the view {view!r}, which the rules do not define: "
-                f"add [views.{view}], use the --config of that run, or skip that time with --since"
+                f"add [views.{view}], use the --config of that run, or skip that period with --since"
             )

@@ -44,7 +44,7 @@ CREATE INDEX chunks_by_stream ON chunks (stream, end_ns);
 
 
 class StoreError(OutputError):
-    """The store cannot be written, or no longer."""
+    """The store cannot be written, from the start or after a failure."""
 
 
 class Store(Closing):
@@ -118,7 +118,7 @@ class Store(Closing):
     def forget_old(self, now_ns: int) -> None:
         """Deletes entries that are too old, and the oldest ones while the file is too large.
 
-        If the clock is years ahead at the start, only entries that are old relative to the rest are deleted,
+        If the clock is years ahead at the start, only entries that are old relative to the rest are deleted;
         see ``PresentTime``.
 
         Args:

@@ -1,4 +1,4 @@
-"""Sends events as JSON by HTTP POST, signed as in https://www.standardwebhooks.com."""
+"""Sends events as JSON by HTTP POST, signed as specified by https://www.standardwebhooks.com."""
 
 import base64
 import binascii

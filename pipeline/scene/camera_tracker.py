@@ -1,4 +1,4 @@
-"""Smooths the camera motion of each frame into one that is steady enough to show."""
+"""Smooths the camera motion over frames, so that it is steady enough to show."""
 
 import math
 
@@ -9,9 +9,9 @@ from pipeline.base.sight import Similarity
 from pipeline.scene.dense_motion import Array, DenseMotion, polar
 
 _SMOOTHED_OVER_MS = 400.0
-"""Time constant of the motion."""
+"""Time constant of the smoothing."""
 _WILDEST = 100.0
-"""Upper limit of each rate per second; values above it or not finite are discarded."""
+"""Upper limit of each rate per second; larger or non-finite values are discarded."""
 
 
 class CameraTracker:
@@ -28,7 +28,7 @@ class CameraTracker:
         The state is reset if the time does not increase.
 
         Args:
-            motion: What the network found in the frame.
+            motion: The network's output for the frame.
             time_ns: The frame's capture time.
         """
         elapsed_ms = (time_ns - self._time_ns) / 1e6

@@ -15,7 +15,7 @@ from pipeline.base.watched import Line, Watch, Zone
 _PICTURE = shapely.box(0.0, 0.0, 1.0, 1.0)
 _DIGITS = 4
 _LEAST_AREA, _LEAST_LENGTH = 1e-3, 0.02
-"""In the image: a zone or line of which less remains counts as outside."""
+"""A zone or line of which less than this remains in the image counts as outside."""
 _MOST_POINTS = 64
 Place: TypeAlias = Zone | Line | Ground
 """Anything drawn in a view."""
@@ -54,7 +54,7 @@ def carry(watch: Watch, stream_id: str, sight: Sight) -> Carried:
     Args:
         watch: Zones, lines, rules, views and ground of all streams.
         stream_id: The stream.
-        sight: Where the view is in the image that replaces it.
+        sight: Position of the view in the image that replaces it.
     """
     moved: dict[str, Place] = {}
     left = []
@@ -72,19 +72,19 @@ def carry(watch: Watch, stream_id: str, sight: Sight) -> Carried:
 
 
 def _carried(place: Place, sight: Sight) -> Place | None:
-    """None if the place is outside the image or cannot be measured there."""
+    """The place in the new image; None if it lies outside or its shape is invalid there."""
     try:
         if isinstance(place, Ground):
             return _carried_ground(place, sight)
         there = [sight.in_picture(point) for point in place.points]
         points = _cut_zone(there) if isinstance(place, Zone) else _cut_line(there)
         return msgspec.structs.replace(place, points=points) if 0 < len(points) <= _MOST_POINTS else None
-    except ValueError:  # on one line, or too short
+    except ValueError:  # its points are collinear, or it is too short
         return None
 
 
 def _carried_ground(ground: Ground, sight: Sight) -> Ground | None:
-    """Ground cannot be clipped: its lengths would change."""
+    """The ground in the new image; None if a part lies outside, because clipping would change its lengths."""
     points = [_rounded(sight.in_picture(point)) for point in ground.points]
     segment = [_rounded(sight.in_picture(point)) for point in ground.segment]
     if not all(0 <= value <= 1 for point in (*points, *segment) for value in point):

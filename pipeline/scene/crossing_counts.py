@@ -34,7 +34,7 @@ class CrossingCounts:
                 self._counts[event.stream_id, event.line, event.why["way"]] += 1
 
     def of(self, stream_id: str, line: str) -> Crossed:
-        """Counts of a line in a stream since the sink started or the line last changed."""
+        """Crossings of a line in a stream since the sink started or the line last changed."""
         with self._lock:
             return Crossed(*(self._counts[stream_id, line, way] for way in Crossed._fields))
 

@@ -78,5 +78,5 @@ class Crossings:
         return Crossing(thing, walker.side.since, forward) if crossed else None
 
     def _goes(self, thing: Thing, point: Point, forward: bool) -> bool:
-        """Whether a thing moves, and not in the opposite direction."""
+        """Whether a thing is moving in a direction compatible with the crossing."""
         return thing.speed >= IN_PLACE and self._border.is_along(thing.direction_deg, point, forward)

@@ -51,7 +51,11 @@ class DenseMotion:
     slots: tuple[int, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Raises: ValueError: The shapes do not match."""
+        """Checks the shapes and finds the past frames that exist.
+
+        Raises:
+            ValueError: The shapes do not match, or the aspect ratio is not a positive number.
+        """
         past, (rows, columns) = len(self.valid), self.moving.shape
         wanted = {
             "flow": (past, 2, rows, columns),
@@ -71,7 +75,7 @@ class DenseMotion:
     def own_velocity(self, places: Places) -> Array:
         """Velocity of places relative to the camera, ``(n, 2)``, in widths per second.
 
-        Finite where the flow is. The mean over the past frames, weighted by their uncertainty and age.
+        The mean over the past frames, weighted by their uncertainty and age. Finite where the flow is finite.
         """
         rows, columns = self.moving.shape
         row, column = places.T

@@ -1,7 +1,7 @@
 """Converts speeds in the image to metres per second on the ground, with an error.
 
 The error is propagated from the uncertain inputs: the clicked points, the position of the thing's foot, and
-its measured velocity. A speed with an error as large as itself is not reported.
+its measured velocity. A speed whose error is as large as the speed itself is not reported.
 """
 
 import math
@@ -19,7 +19,8 @@ from pipeline.scene.zones import anchor_of
 
 VELOCITY_ERROR = 0.157 / 1.1774
 """Standard error of each velocity component as a share of the speed: the median total error is 0.157 (cars;
-docs/model_card.md), and the median length of a vector with two normal components is 1.1774 deviations."""
+docs/model_card.md), and the median length of a vector with two normal components is 1.1774 standard
+deviations."""
 FOOT_ERROR = 4 / 192
 """Standard error of a foot in image widths: half a place at the network's default of 192 pixels."""
 _STATED = 2.0
@@ -65,7 +66,7 @@ class GroundSpeeds:
         """Speed of a thing as seen from the reference view; with several grounds, the most accurate.
 
         Returns:
-            None without known ground, beyond the horizon, and far from what was measured.
+            None if no ground is known, or if the thing is beyond the horizon or far from the measured area.
         """
         (x, y), angle = anchor_of(thing.box, "foot"), math.radians(thing.direction_deg)
         velocity = thing.speed * complex(math.cos(angle), -math.sin(angle))
@@ -118,7 +119,7 @@ class _Segment:
     """One object of known length; ``row`` is the distance of its lower end from the top edge of the image.
 
     The orientation of the ground is unknown, so the scale at the object's depth is used for the whole image.
-    Away from that depth the error grows as if the horizon were half-way up to the top edge.
+    Away from that depth the error grows as if the horizon were halfway between that end and the top edge.
     """
 
     def __init__(self, ground: Ground) -> None:
@@ -146,7 +147,7 @@ class _Segment:
 
 
 def _off(unknowns: int) -> Array:
-    """A row of zeros, then two rows per unknown: shifted by 1 and by -1."""
+    """A row of zeros, then two rows per unknown: one shifts it by 1, the other by -1."""
     one = np.eye(unknowns)
     return np.concatenate([np.zeros((1, unknowns)), np.stack([one, -one], 1).reshape(-1, unknowns)])
 

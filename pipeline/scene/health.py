@@ -1,4 +1,4 @@
-"""Image health: whether a camera still sees, judged against its usual images."""
+"""Image health: detects a camera that no longer shows its scene, by comparison with its usual images."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -32,7 +32,7 @@ _LEARN_S, _LEARN_FRAMES = 5.0, 20
 _USUAL_S, _VIEW_S = 20.0, 5.0
 """Averaging times of structure and sharpness, and of the view itself."""
 _LONGEST_GAP_S = 1.5
-"""After a longer gap between two images, evidence starts again."""
+"""After a longer gap between two images, the evidence is reset."""
 
 _SHARP = 1.5
 """Grey levels: a block is sharp if the standard deviation of its finest detail is above this."""
@@ -75,8 +75,8 @@ class _Features(NamedTuple):
 
     Attributes:
         level: Mean grey level.
-        lightest: Grey level of the lightest place.
-        white: Share of it that is white.
+        lightest: Grey level of the brightest place.
+        white: Share of the image that is white.
         fine: Its finest detail, ``(rows, columns)``.
         detail: Energy of ``fine`` in each block, ``(rows, columns)`` of blocks.
         contrast: Contrast of the coarse image, in grey levels.
@@ -99,8 +99,8 @@ class _Features(NamedTuple):
 class PictureHealth:
     """Judges the images of one stream.
 
-    A state changes once its evidence has persisted; recovery takes a second as well. Loss of detail is judged
-    against what this camera usually shows, so fog and plain scenes are not faults.
+    The state changes once the evidence for another one has persisted; recovery takes a second, too. Loss of
+    detail is judged against what this camera usually shows, so fog and plain scenes are not faults.
 
     Args:
         judge_frozen: Whether images that stay the same can be a fault; False for files.
@@ -129,7 +129,7 @@ class PictureHealth:
 
         Args:
             image: ``(rows, columns, 3)`` uint8 BGR.
-            time_ns: Its place on the stream's timeline; if it goes back, evidence starts again.
+            time_ns: Its position on the stream's timeline; if it goes back, the evidence is reset.
             smeared: Whether the decoder reports missing data.
         """
         if image.shape[:2] != self._size:
@@ -167,7 +167,7 @@ class PictureHealth:
         )
 
     def _evidence(self, seen: _Features, likeness: float) -> PictureState:
-        """The state suggested by this image alone."""
+        """The state suggested by one image."""
         if seen.level < _DARK_LEVEL and seen.lightest - seen.level < _DARK_RANGE:
             return "dark"
         if self._learned_s < _LEARN_S or self._learned_frames < _LEARN_FRAMES:

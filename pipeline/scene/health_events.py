@@ -31,7 +31,7 @@ class HealthEvents:
     def see_bad(
         self, state: Fault, now: Moment, for_s: float, ok_for_s: float = 0.0, why: Mapping[str, float] = {}
     ) -> list[Event]:
-        """Processes an image that was not predicted.
+        """Processes an image with a fault, for which no prediction was made.
 
         Args:
             state: Its fault.
@@ -44,7 +44,7 @@ class HealthEvents:
         if self.state not in (None, state):
             events += self._finish(ended=f"now {state}")
         if self.state is None:
-            # joined during a fault: it starts now, because an earlier sink's event ended with that sink
+            # a fault older than this sink starts now: the event of an earlier sink ended with that sink
             began = _before(now, for_s) if self._has_seen_ok else now
             self.state, self._episode = state, Episode(self._start(state, began, why), began)
             self._last = began
@@ -53,7 +53,7 @@ class HealthEvents:
         return events
 
     def see_ok(self) -> list[Event]:
-        """Processes an image that was predicted."""
+        """Processes an image with a prediction."""
         self._has_seen_ok = True
         return self._finish()
 

@@ -1,9 +1,8 @@
-"""Finds the reference view again when the camera moves, so that zones stay on the scene.
+"""Finds the reference view again when the camera moves, so that zones stay in place in the scene.
 
-The keys of the reference view are matched with those of the new image at all distances. The similarity
-on which most matches agree gives the position of the view. Errors do not accumulate because the
-view is found from scratch each time; between two searches it is tracked by the camera's motion from frame to
-frame.
+The keys of the reference view are matched with those of the new image at any distance. The similarity on
+which most matches agree gives the position of the view. Errors do not accumulate, because each search uses
+the reference view itself; between two searches it is tracked by the camera's motion from frame to frame.
 """
 
 import math
@@ -24,9 +23,9 @@ from pipeline.scene.dense_motion import Array, DenseMotion
 _LOOK_EVERY_MS = 200.0
 _LOST_AFTER_MS = 1500.0
 _SETTLES_MS = 3000.0
-"""The first image may be dark, or from a camera that is still being aimed, so a view is taken later."""
+"""The first image may be dark, or the camera not yet aimed, so a view is taken only after this time."""
 _MOST_PLACES = 600
-"""Most places of a view that are matched: enough for a similarity."""
+"""Largest number of places of a view that are matched: enough for a similarity."""
 _SHARPNESS = 10.0
 """Sharpness of the weights of a match's neighbours in sub-place refinement."""
 _AGREES_WITHIN = 0.6
@@ -34,24 +33,26 @@ _AGREES_WITHIN = 0.6
 _AS_GOOD = 0.05
 """Cosine difference: a place this close to its best match counts as seen."""
 _LEAST_SEEN, _LEAST_SEEN_AS_EXPECTED = 0.5, 0.3
-"""Shares of a view's places. In images of other scenes, three in four similarities show less than half."""
+"""Least shares of a view's places that must be seen: in general, and where a tracked view is expected. In
+images of other scenes, three in four similarities show less than half."""
 _LEAST_COSINE = 0.4
-"""Mean over the places: nine in ten other scenes are below 0.36; the same scene in the dark is above 0.53."""
+"""Least mean over the places: nine in ten other scenes are below 0.36; the same scene in the dark is above
+0.53."""
 _STAYS_IN, _COMES_IN = 0.45, 0.55
 """Share of the view or of the image that must be visible in the other for the view to stay found, and to be
 found again: rows of houses look alike, so less than half of a view may be found in several places."""
 _CLEARLY = 1.3
-"""A rival position must have this many times as many agreeing matches."""
+"""Another position must have this many times as many agreeing matches."""
 _SURE = 0.7
-"""Below this share, other views of the camera are tried too, and a view tracked out of the image is not back:
-other parts of a street resemble it up to 0.6."""
+"""Below this share, other views of the camera are tried too, and a view that was tracked out of the image
+does not count as found again: other parts of a street reach up to 0.6."""
 _BETTER, _LOOKS = 0.2, 3
-"""Margin by which another view must be seen better, and consecutive searches in which it must be."""
+"""Margin by which another view must match better, and in how many consecutive searches."""
 _LEADS_ASTRAY = 0.03
-"""Image widths: if the camera's motion is off by more between two searches, it is not used until the
-next one, for example while a lorry fills the image."""
+"""Image widths: if the tracked motion of the camera is off by more between two searches, it is not used until
+the next search, for example while a lorry fills the image."""
 _KEPT = 64
-"""Past similarities kept: more than a step ever refers to."""
+"""Number of past similarities kept; no prediction refers to older frames."""
 
 
 Points: TypeAlias = npt.NDArray[np.complex128]
@@ -80,7 +81,7 @@ class Found:
     Attributes:
         similarity: From the view to the image.
         share: Of the view's places that lie in the image, the share that is seen where expected.
-        is_in_picture: Whether enough of it is in the image. Otherwise it was tracked out of it.
+        is_in_picture: Whether enough of it is in the image; False if it was tracked out of the image.
     """
 
     similarity: Similarity
@@ -95,15 +96,15 @@ def find(
     expected: Sequence[Similarity] = (),
     was: Was = "found",
 ) -> Found | None:
-    """Position of a view in an image; None if it is not there or cannot be determined.
+    """Position of a view in an image; None if it is not in the image or cannot be determined.
 
     Args:
         view: What to look for.
         keys: Keys of the image, ``(rows, columns, channels)``, each of length 1.
         aspect: Height of the image / width.
-        expected: Where it may be. The best fit is refined, unless the view is clearly elsewhere.
-        was: Unless ``found``, the view must match as well at an expected position as elsewhere;
-            if ``out``, a new position must match clearly.
+        expected: Positions where it may be. The best fit is refined, unless the view is clearly elsewhere.
+        was: Unless ``found``, an expected position must meet the same limits as a new one; if ``out``, a
+            new position must match clearly.
     """
     matches = _Matches(view, keys, aspect)
     least, least_common = (_LEAST_SEEN_AS_EXPECTED, _STAYS_IN) if was == "found" else (_LEAST_SEEN, _COMES_IN)
@@ -147,7 +148,7 @@ class _Matches:
 
     def agreed(self) -> Similarity | None:
         """The similarity on which most of the matches agree."""
-        if len(self._start) < 2:  # a similarity needs two
+        if len(self._start) < 2:  # a similarity needs two points
             return None
         start, end = (np.stack((x.real, x.imag), axis=1) for x in (self._start, self._end))
         matrix, _ = cv2.estimateAffinePartial2D(
@@ -186,7 +187,7 @@ class _Matches:
         return float((here >= self._scores[number, self._best[number]] - _AS_GOOD).mean())
 
     def corrected(self, expected: Similarity) -> Similarity:
-        """A similarity refined by the matches; the prior itself weighs as much as all places together."""
+        """A similarity refined by the matches; the expected one has the weight of all places together."""
         weight = np.concatenate((self._weights(expected), np.ones(len(self._places))))
         weight /= weight.sum()
         start = np.concatenate((self._start, self._places))

@@ -10,7 +10,7 @@ class OpeningHours:
     """Hours such as ``22:00-06:00`` or ``mon-fri 08:00-17:30``; a span belongs to the day it begins on.
 
     Args:
-        texts: Spans, of which any may apply; an empty list means always.
+        texts: Spans; a moment must fall within one of them. An empty list means always.
 
     Raises:
         ValueError: A text cannot be parsed.
@@ -39,7 +39,7 @@ def _span(text: str) -> tuple[set[int], timedelta, timedelta]:
     if not days:
         numbers = set(range(7))
     elif first not in DAYS or (last and last not in DAYS):
-        raise ValueError(f"{text!r}: days are {', '.join(DAYS)}")
+        raise ValueError(f"{text!r}: unknown day; expected one of: {', '.join(DAYS)}")
     else:
         start, end = DAYS.index(first), DAYS.index(last or first)
         numbers = {(start + n) % 7 for n in range((end - start) % 7 + 1)}

@@ -1,4 +1,4 @@
-"""Scores detected objects against known movers, for sources with ground truth."""
+"""Scores detected objects against the ground truth of sources that have it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ class Verdict:
     """Accuracy of the things of one frame.
 
     Attributes:
-        judged: Number of things, without those on movers that need not be found.
+        judged: Number of things, excluding those that match movers that need not be found.
         movers: Number of movers that must be found.
         found: Number of those matched by a thing: the true positives.
         direction_errors_deg: Direction error of each true positive, 0 to 180.

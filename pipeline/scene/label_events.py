@@ -1,4 +1,4 @@
-"""Label events: start when a label becomes the stream's steady label, end with the next one."""
+"""Label events: each starts when a label becomes the stream's steady label, and ends with the next one."""
 
 from collections.abc import Mapping
 

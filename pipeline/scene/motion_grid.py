@@ -9,7 +9,7 @@ SIDE = 24
 EVERY_NS = 250_000_000
 """Interval between two grids of a stream."""
 _STEPS = 64
-"""Per image width per second: int8 holds up to 2 widths per second."""
+"""Steps per image width per second: int8 holds up to 2 widths per second."""
 
 
 class MotionGrid(msgspec.Struct, tag=True, array_like=True, frozen=True):

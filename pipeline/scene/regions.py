@@ -19,21 +19,21 @@ from pipeline.scene.dense_motion import Array, DenseMotion, Places, Vector
 SMALLEST = 6
 """Fewest places in a region."""
 _SURE = 0.6
-"""A region contains a place whose probability of moving is above this,"""
+"""At least one place of a region has a probability of moving above this."""
 _LIKELY = 0.4
-"""and grows over neighbours whose probability is above this."""
+"""All places of a region have a probability of moving above this."""
 _FASTEST = 100.0
 """Widths per second; velocities above this or not finite are discarded."""
 _JOINED = 1 / 48
 """Gaps up to this share of the image's width are closed."""
 _APART = 4.5
-"""Two motions differ if they are this many spreads apart (3.5 for the halves of a uniform spread),"""
+"""Least distance of two motions that differ, in spreads (3.5 for the halves of a uniform spread)."""
 _APART_SPEED = 0.02
-"""at least this many widths per second,"""
+"""Least distance of two motions that differ, in widths per second."""
 _APART_SHARE = 0.5
-"""and at least this share of the faster one."""
+"""Least distance of two motions that differ, as a share of the faster one."""
 _EVEN = _APART_SPEED / 4
-"""Velocities that spread less, in widths per second, belong to one motion."""
+"""Velocities with a smaller spread, in widths per second, belong to one motion."""
 _CONNECTED = 0.7
 """Share of a part's places that must be connected; scattered ones are noise."""
 SAME = 0.6
@@ -74,7 +74,7 @@ class Region:
         top, left = int(row[0]), int(column[column.argmin()])  # argmin takes a fifth of the time of min()
         bottom, right = int(row[-1]) + 1, int(column[column.argmax()]) + 1
         wide, high = self.place
-        # one update: setting the attributes of a frozen class one by one takes a third of a region's time
+        # one update: setting the attributes of a frozen class one by one takes a third of the time per region
         self.__dict__.update(
             corner=(top, left),
             size=(bottom - top, right - left),
@@ -188,7 +188,7 @@ def _divided(region: Region, times: int) -> list[Region]:
     if any(len(part.places) < least for part, least in zip(parts, wanted, strict=True)):
         return [region]
     if overlap(parts[0].box, parts[1].box) > SAME or _is_held(*parts):
-        return [region]  # a rim around a centre
+        return [region]  # one part is a rim around the other
     return [piece for part in parts for piece in _divided(part, times - 1)]
 
 

@@ -1,4 +1,4 @@
-"""Derives events from the objects of each frame: one for each start, one for its end."""
+"""Derives events from the objects of each frame: one for each start, and one for its end."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
@@ -99,7 +99,7 @@ class RuleBook:
                 self._followers[name] = before[name]
 
     def forget(self) -> None:
-        """Discards the ids of things, which are new from now on; open episodes of zones continue."""
+        """Discards all things, because their ids are no longer valid; open episodes of zones continue."""
         for visits in self._visits.values():
             visits.forget()
         for crossings in self._crossings.values():
@@ -111,7 +111,7 @@ class RuleBook:
         """The events of the next frame.
 
         Args:
-            things: Those visible in it, without those out of sight.
+            things: Those visible in it, excluding those out of sight.
             now: When it was captured; later than the frame before.
             sight: Position of the reference view in it; None if none is tracked.
         """
@@ -263,12 +263,12 @@ class _Stopped:
 
 
 class _Lasting:
-    """``stayed`` and ``wrong_way``: something a thing does in a zone for a while.
+    """``stayed`` and ``wrong_way``: what a thing does in a zone for a while.
 
     Args:
         teller: Creates the events.
         visits: Visits to the zone.
-        doing: Returns the things that do it now and since when, by id.
+        doing: Returns since when each thing has been doing it, by id.
     """
 
     def __init__(

@@ -32,9 +32,9 @@ class Look(msgspec.Struct, kw_only=True, frozen=True, gc=False):  # 90,000 per h
         session: Session of its frame: a capture worker gets a new one when it restarts.
         now: When its frame was captured.
         depth: Number of past frames used; 0: no motion is known.
-        things: Those visible in it, not those out of sight, in coordinates of the reference view.
+        things: Those visible in it, excluding those out of sight, in coordinates of the reference view.
         sight: Position of that view in the image; None if none is tracked.
-        label: The steady label; None if there is none, and for the camera-motion labels of the shipped model.
+        label: The steady label; None if there is none. Camera-motion labels of the shipped model are ignored.
     """
 
     session: int
@@ -46,7 +46,7 @@ class Look(msgspec.Struct, kw_only=True, frozen=True, gc=False):  # 90,000 per h
 
 
 class Cut(msgspec.Struct, tag=True, array_like=True, frozen=True):
-    """Between two predictions: all open episodes were ended.
+    """A break between two predictions, at which all open episodes were ended.
 
     Attributes:
         why: The reason, in words.
@@ -87,12 +87,12 @@ def thing_of_steps(number: int, box: Rectangle, speed: float, direction_deg: flo
 
 
 def _sight_in_steps(sight: Sight) -> Sight:
-    """Coarse, so that it seldom changes: the positions of things in the view are already known."""
+    """Quantised coarsely, so that it seldom changes: things already have their positions in the view."""
     factor = _placed(sight.factor)
     return msgspec.structs.replace(
         sight,
         share=round(sight.share * SHARE_STEPS) / SHARE_STEPS,
-        factor=factor if is_scale(factor) else sight.factor,  # at the end of the range
+        factor=factor if is_scale(factor) else sight.factor,  # at the limit of the range
         offset=_placed(sight.offset),
     )
 

@@ -1,7 +1,7 @@
 """The scene state of one stream as structs, so that another process can continue it.
 
-Each struct has the fields of its class without their leading underscore; ``tests`` compare them. Values that
-are not finite or have the wrong shape are rejected, never repaired.
+Each struct has the fields of its class without their leading underscore; a test compares them. Values that
+are not finite or have the wrong shape are rejected.
 """
 
 import math
@@ -157,12 +157,12 @@ def restore_camera(tracker: CameraTracker, state: CameraState) -> None:
 
 
 def home_state(home: Home) -> HomeState:
-    """Reads the state of a home: its views, and where they were last found."""
+    """Reads the state of ``Home``: its views, and where they were last found."""
     return _read(home, HomeState, known=list(home._known.items()))
 
 
 def restore_home(home: Home, state: HomeState) -> None:
-    """Restores the state of a home.
+    """Restores the state of ``Home``.
 
     Raises:
         ValueError: The state is invalid.

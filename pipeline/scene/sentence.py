@@ -1,4 +1,4 @@
-"""Describes in a sentence what is seen now, and what was seen in a run."""
+"""Describes in words what is seen now, what was seen in a run, and events."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -18,13 +18,13 @@ _BESIDE = 0.3
 """A second camera motion is named if it is at least this share of the largest."""
 _MOSTLY = 0.5
 _HEALTH: Mapping[str, str] = {
-    "ok": "picture ok",
+    "ok": "image ok",
     "covered": "camera covered",
-    "dark": "picture dark",
-    "over_exposed": "picture over-exposed",
-    "frozen": "picture frozen",
-    "blurred": "picture blurred",
-    "smeared": "picture smeared",
+    "dark": "image too dark",
+    "over_exposed": "image overexposed",
+    "frozen": "image frozen",
+    "blurred": "image blurred",
+    "smeared": "image smeared",
     "signal_lost": "signal lost",
 }
 DIRECTIONS = ("right", "up-right", "up", "up-left", "left", "down-left", "down", "down-right")
@@ -100,13 +100,13 @@ def event_in_words(event: Event) -> str:
     words = {
         ("moving", "start"): "something is moving",
         ("moving", "end"): "nothing is moving any more",
-        ("entered", "once"): f"something came in{going}",
-        ("left", "once"): f"something went out{going}",
+        ("entered", "once"): f"something entered{going}",
+        ("left", "once"): f"something left{going}",
         ("crossed", "once"): f"crossed {event.why.get('way', '')}{going}",
         ("stayed", "start"): f"something has stayed for {event.for_s or 0:.0f} s",
         ("stayed", "end"): "the object that stayed has left",
         ("stopped", "start"): "something has stopped" if event.thing else "all motion has stopped",
-        ("stopped", "end"): "it is moving again" if event.thing else "something is moving again",
+        ("stopped", "end"): "the object is moving again" if event.thing else "something is moving again",
         ("label", "start"): f"label {event.why.get('label', '')}",
         ("label", "end"): f"label {event.why.get('label', '')} has ended",
         ("wrong_way", "start"): f"something is moving the wrong way{going}",
@@ -115,9 +115,9 @@ def event_in_words(event: Event) -> str:
         ("worker_down", "start"): f"{_worker(event)} is down: {event.why.get('cause', '')}",
         ("worker_down", "end"): f"{_worker(event)} was down{lasted}",
         ("worker_up", "once"): f"{_worker(event)} is up again{after}",
-        ("latency", "start"): f"predictions are {event.why.get('p50_ms', 0):.0f} ms old "
+        ("latency", "start"): f"prediction latency is {event.why.get('p50_ms', 0):.0f} ms "
         f"(limit {event.why.get('limit_ms', 0):g} ms)",
-        ("latency", "end"): f"predictions were late{lasted}",
+        ("latency", "end"): f"prediction latency was over the limit{lasted}",
     }
     for kind, fault in {**_HEALTH, "camera_moved": "camera turned away"}.items():
         what, _, how = fault.partition(" ")
@@ -138,7 +138,7 @@ def counted_in_words(events: Mapping[str, int]) -> str:
 
 
 def direction_name(direction_deg: float) -> str:
-    """The nearest of eight: ``right``, ``up-right`` ..."""
+    """The nearest of the eight ``DIRECTIONS``."""
     return DIRECTIONS[_eighth(direction_deg)]
 
 
@@ -154,7 +154,7 @@ def camera_symbol(camera: CameraMotion) -> str:
 
 
 def _motions(camera: CameraMotion) -> list[tuple[str, str]]:
-    """The camera's motions as symbols and words, largest first; a shaking camera has no other."""
+    """The camera's motions as symbols and words, largest first; only ``shakes`` for a shaking camera."""
     if camera.shake > max(2 * _STANDS, camera.speed):
         return [("↔", "shakes")]
     eighth = _eighth(camera.direction_deg)

@@ -1,7 +1,7 @@
 """The steady label of a stream: a new label counts after it has led clearly for long enough.
 
 The lead of each label over the current one, less a margin, is summed over time and never falls below zero
-(CUSUM, the cumulative sum used to detect a change in noise). A label that leads only now and then does not
+(CUSUM, the cumulative sum used to detect a change in noise). A label that leads only occasionally does not
 accumulate, and the sum's last zero gives the time of the change.
 """
 
@@ -14,7 +14,7 @@ from pipeline.base.event import Moment
 _MARGIN = 0.2
 """Required mean lead of a label's score."""
 _ENOUGH_S = 0.6
-"""Required sum of lead beyond the margin times seconds: 0.75 s at full confidence."""
+"""Required sum of the lead beyond the margin, score times seconds: takes 0.75 s at full confidence."""
 _LONGEST_STEP_S = 0.5
 """Longest time credited between two predictions."""
 

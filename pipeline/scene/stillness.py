@@ -8,9 +8,9 @@ from pipeline.base.frame import Image
 _SAMPLES = 80  # compared pixels per row
 _LEARN_S = 15.0
 _LONGEST_USUAL_S = 1.5
-"""A source whose images have been identical for longer than this in normal use is never called frozen."""
+"""A source whose images are identical for longer than this in normal use is never reported as frozen."""
 _LEAST_S, _TIMES_USUAL, _FEWEST_FRAMES = 4.0, 4.0, 8
-"""Shortest time without change, its multiple of the longest usual time, and fewest frames."""
+"""Least time without change, in seconds and as a multiple of the longest usual time, and fewest frames."""
 _FORGET_S = 600.0
 _QUIET_SHARE = 0.15  # of the smallest usual difference: tolerance for re-encoding
 _MOST_QUIET = 0.5  # grey levels
@@ -18,7 +18,7 @@ _LOW, _STEP = 0.1, 0.05
 
 
 class Stillness:
-    """Measures how long the image of one stream has been unchanged, and how long it usually is.
+    """Measures how long the image of one stream has been unchanged, and how long it usually is at most.
 
     Each image is compared with the first one of its run, so that slow changes add up.
     """

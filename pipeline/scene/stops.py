@@ -22,7 +22,7 @@ _GONE_MS = 400.0
 _RESTS_MS = 500.0
 """A visible thing that makes no progress for this long may have stopped."""
 _GETS_NOWHERE_MS = 2000.0
-"""Time constant with which motion to and fro decays."""
+"""Time constant with which back-and-forth motion decays."""
 _REACH, _LEAST_REACH, _MOST_REACH = 0.1, 0.01, 0.05
 """How far a thing must move to count as having moved on: a share of its box's longer side, within bounds
 given as shares of the image."""
@@ -31,7 +31,8 @@ _JUMPS = 0.02
 _TRAVELLED = 3
 """Distance, in multiples of its reach, that a thing must have travelled before it can stop."""
 _SLOWED = 0.85
-"""A thing that stopped was slower at the end than this share of its highest recent speed."""
+"""A thing that is lost from sight has stopped only if its last speed is at most this share of its highest
+recent speed."""
 _TRAVELS_MS = 3000.0
 """Time constant with which the travelled distance decays."""
 _LATELY_MS = 700.0
@@ -41,7 +42,7 @@ _EDGE = 0.01
 _SAME_PLACE = 0.5
 """Overlap (intersection over union) above which two stops are the same one."""
 MOST_STOPS = 64
-"""In one zone; with more, the oldest one is ended."""
+"""Largest number of stops in one zone; with more, the oldest one is ended."""
 
 
 @dataclass(slots=True, eq=False)
@@ -155,7 +156,7 @@ class Stops:
                 self._stand(way, way.rest, sight)
 
     def forget(self) -> None:
-        """Discards the ids of things, which are new from now on; keeps only stops that were reported."""
+        """Discards all things, because their ids are no longer valid; keeps only stops that were reported."""
         self._ways.clear()
         self.standing = [stop for stop in self.standing if stop.is_told]
         for stop in self.standing:

@@ -1,4 +1,4 @@
-"""The base of all rules: their objects, conditions and events."""
+"""The part common to all rules: which objects they apply to, when, and the events that they create."""
 
 import math
 from typing import Any

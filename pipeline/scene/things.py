@@ -10,7 +10,7 @@ from pipeline.scene.regions import Region, find_regions
 from pipeline.scene.tracks import Track
 
 _MOST_TRACKS = 2 * MOST_THINGS
-"""Including those out of sight."""
+"""Largest number of tracks, including things out of sight."""
 
 
 class ThingTracker:

@@ -15,9 +15,9 @@ SHOWN_AFTER_FRAMES = 3
 SHOWN_AFTER_MS = 100.0
 """A thing is shown after this many frames in a row and at least this long."""
 SHOWN_UNSEEN_MS = 400.0
-"""It is still shown for this long when out of sight; later it must be seen again as often as a new one,"""
+"""A thing out of sight is still shown for this long; after that it must be seen as often as a new one."""
 REMEMBERED_MS = 2000.0
-"""and can keep its id for this long."""
+"""A thing out of sight can keep its id for this long."""
 _STOPS_IN_MS = 300.0
 """Time constant with which the assumed motion of a thing out of sight decays."""
 _WHOLE = 0.6
@@ -100,7 +100,7 @@ class Track:
         return self.flow[0] + believed * self.drift[0], self.flow[1] + believed * self.drift[1]
 
     def unseen_ms(self, now_ns: int) -> float:
-        """Time it has been out of sight."""
+        """Time for which it has been out of sight."""
         return (now_ns - self.seen_ns) / 1e6
 
     def predict(self, trail_went: Array, went: Vector, elapsed_ms: float) -> None:

@@ -1,4 +1,4 @@
-"""``camera_moved`` events: the camera points elsewhere for longer than a shake."""
+"""``camera_moved`` events: the camera points elsewhere for longer than a shake lasts."""
 
 from typing import Any
 

@@ -14,9 +14,10 @@ from pipeline.scene.zones import Area, anchor_of
 _WAY_MS = 400.0
 """Time over which a thing's path is measured, and by which it is extrapolated."""
 _WAVERS = 0.05
-"""Jitter of a box, as a share of the image; a box that jumps further,"""
+"""Jitter of a box, as a share of the image; a larger displacement may be a jump, see ``_TRUSTED``."""
 _BELIEVED_AFTER_MS = 700.0
-"""for example where things meet or are hidden, must stay this long on the other side of a zone's border."""
+"""A box that has jumped across a zone's border, for example where things meet or are hidden, must stay on the
+other side for this long before it counts as a passage."""
 _IN_PLACE = 0.008
 """Image widths per second: a thing that is never faster is swaying and crosses no border."""
 _TRUSTED = 2.0
@@ -72,7 +73,7 @@ class Visit:
 
     @property
     def has_jumped(self) -> bool:
-        """Whether its box has recently moved further than the thing can have."""
+        """Whether its box has recently moved further than the thing can have moved."""
         (began_ns, start, _), (ended_ns, end, _) = self.way[0], self.way[-1]
         return math.dist(start, end) > _TRUSTED * self.fastest * (ended_ns - began_ns) / 1e9 + _WAVERS
 

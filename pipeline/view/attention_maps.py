@@ -1,4 +1,4 @@
-"""Attention as numbers: where it looked and how the image moved. Pure.
+"""Derives from attention weights where the network looked and how the image moved. Pure functions.
 
 Positions are fractions of the image: x to the right, y down, from 0 to 1. The grids cover the whole image, as
 the model's preprocessing does.
@@ -15,9 +15,10 @@ from pipeline.wire.messages import AttentionHeader
 Floats: TypeAlias = npt.NDArray[np.float32]
 Bools: TypeAlias = npt.NDArray[np.bool_]
 
-# Shortest motion in cells of the past's grid. With the shipped model 99 % of the lengths were at most 0.12
-# inside and 0.25 at the border on a still camera (vtest.avi of OpenCV; made dark and noisy 0.13 and 0.31).
-# Attention at the border can only stray inwards: with the same bound there, a still image looks like a zoom.
+# Shortest motion in cells of the past's grid. With the shipped model and a still camera (OpenCV's vtest.avi),
+# 99 % of the lengths were at most 0.12 inside and 0.25 at the border; 0.13 and 0.31 after the video was made
+# dark and noisy. Attention at the border can only stray inwards: with the same bound there, a still image
+# would seem to zoom.
 _LEAST_INSIDE, _LEAST_AT_BORDER = 0.14, 0.30
 
 
@@ -55,7 +56,7 @@ def unfold(header: AttentionHeader, attention: npt.NDArray[np.floating]) -> Floa
     layout = (header.query_rows, header.query_columns, header.past, header.rows, header.columns)
     expected = (layout[0] * layout[1], layout[2] * layout[3] * layout[4])
     if attention.shape != expected:
-        raise ValueError(f"attention has shape {attention.shape}, its header announces {expected}")
+        raise ValueError(f"attention has shape {attention.shape}, but its header gives {expected}")
     return attention.astype(np.float32).reshape(layout)
 
 
@@ -63,7 +64,7 @@ def heat_maps(weights: Floats) -> Floats:
     """Mean attention over all places: ``(past, rows, columns)``, 0 to 1 on one scale.
 
     The scale ends at the largest weight, but never below three times the uniform share, so that
-    attention without a preference looks cool everywhere.
+    evenly spread attention looks cool everywhere.
 
     Args:
         weights: From ``unfold``.

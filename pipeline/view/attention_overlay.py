@@ -1,4 +1,4 @@
-"""Draws attention on a frame: arrows where and how content moves."""
+"""Draws attention on a frame: arrows that show where and how content moves."""
 
 import cv2
 import numpy as np

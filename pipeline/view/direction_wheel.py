@@ -1,7 +1,7 @@
 """Colours for directions, and their legend.
 
-The eight main directions are as far apart as eight colours can be, both for full colour vision and for
-red-green blindness: the lightest is up, the darkest down, blue is right, yellow to red left.
+The colours of the eight main directions differ as much as eight colours can, both for full colour vision and
+for red-green blindness: the lightest is up, the darkest down, blue is right, yellow to red left.
 """
 
 import math
@@ -26,7 +26,7 @@ from pipeline.view.canvas import (
 )
 
 # Red, green, blue; anticlockwise from the right. Any two differ by 31 or more (CIELAB) for people with full
-# colour vision, deuteranopia and protanopia, by 23 for those with tritanopia.
+# colour vision, deuteranopia and protanopia, and by 23 or more for those with tritanopia.
 _WHEEL = np.array(
     [
         (80, 181, 237),

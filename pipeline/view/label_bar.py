@@ -1,4 +1,4 @@
-"""Draws the top labels with probability bars, and whether they are correct if known."""
+"""Draws the top labels with probability bars and, if known, whether the best one is correct."""
 
 import cv2
 import numpy as np

@@ -14,7 +14,7 @@ from pipeline.wire.motion_maps import MotionMaps
 
 
 class MapsFolderError(OutputError):
-    """The folder cannot be written, or no longer."""
+    """The folder cannot be written, from the start or after a failure."""
 
 
 class MapsFolder:

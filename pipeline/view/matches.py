@@ -30,7 +30,7 @@ _WIDTH, _GAP, _HEADER, _CAPTION = 1440, 10, 56, 34
 _WORDS, _NAMES = 0.9, 0.72
 """Text sizes."""
 _TALLEST = 1.2
-"""Largest height / width of an image as drawn; taller ones are squeezed."""
+"""Largest height / width of an image as drawn; taller images are compressed vertically."""
 _AROUND = 1.8
 """Size of a close-up relative to its content."""
 _SMALLEST = 0.16
@@ -132,7 +132,7 @@ def _cut(image: Image | None, region: Rectangle) -> Image | None:
 def _resized(image: Image | None, width: int, height: int) -> Image:
     if image is None:
         gone: Image = np.full((height, width, 3), 40, np.uint8)
-        text = "not kept"
+        text = "not available"
         left = (width - text_size(text, _NAMES)[0]) // 2
         put_text(gone, text, left, height // 2, _NAMES, FAINT)
         return gone

@@ -46,7 +46,7 @@ class StatusItem:
 
     Attributes:
         text: The text.
-        rank: See above.
+        rank: Priority; 0 is the highest.
         color: Colour of the text.
         bold: Whether it is bold.
         short: Shorter text for when the full text does not fit.
@@ -70,7 +70,7 @@ class Shown:
         held: The last known prediction, shown dimmed with its age if this frame has none.
         watched: Zones and lines.
         ground_speeds: Metres per second by thing id; others have speeds in image widths per second.
-        trouble: Fault of an image without prediction, shown in its place.
+        trouble: Fault of an image without prediction, shown instead of the labels.
         fps: Frames per second to show.
         latency_ms: Latency to show.
     """
@@ -93,7 +93,7 @@ class Shown:
         attention: npt.NDArray[np.float16] | None,
         **more: Any,
     ) -> "Shown":
-        """Keeps what is drawn of a frame; attention only if things are unknown."""
+        """Keeps what is needed to draw a frame; attention only if things are unknown."""
         is_drawn = prediction is not None and prediction.things is None
         return cls(replace(frame, image=_NO_IMAGE), prediction, attention if is_drawn else None, **more)
 
@@ -160,7 +160,7 @@ def _draw_motion(
     if things is not None:
         draw_things(canvas, things)
         slots = layout.past if layout else len(past)
-        # Highest score first; things that move along before things that move in place.
+        # Highest score first, but things that only move in place come last.
         known = sorted((thing for thing in things if thing.was), key=lambda thing: thing.speed < IN_PLACE)
         strongest = known[0] if known else None
         return draw_thumbnails(canvas, slots, past, past_images, thing=strongest) if slots else None

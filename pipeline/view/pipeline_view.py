@@ -22,7 +22,7 @@ LINK_LOST = "link lost"
 """State of a live worker that cannot reach one of its peers."""
 ABSENT = "absent"
 """State of a worker that has never reported to the monitor."""
-NO_PICTURE = "no picture"
+NO_PICTURE = "no image"
 """Shown instead of motion while a camera is down."""
 START_ONE = "start a pipeline with `kvq-stream`"
 """Hint while no worker reports."""
@@ -80,7 +80,7 @@ class PipelineView:
         return {stream_id: self._stream(stream_id) for stream_id in ids}
 
     def is_measured(self, stats: WorkerStats) -> bool:
-        """Whether its rate, CPU and memory are current: it is neither away nor silent."""
+        """Whether its rate, CPU and memory are current: it is running and not silent."""
         return stats.worker not in self.states and self.silent_s[stats.worker] <= _SILENT_S
 
     def state(self, stats: WorkerStats) -> str:
@@ -154,7 +154,7 @@ class StreamView:
         if freshness is None or not freshness.turns:
             return None
         knobs = Knobs(freshness.quality, freshness.size, freshness.stride)
-        return printable(f"{short(freshness.age_ms)} ms old, target {freshness.max_age_ms:g}: {knobs}")
+        return printable(f"age {short(freshness.age_ms)} ms, target {freshness.max_age_ms:g}: {knobs}")
 
     @property
     def losses(self) -> list[str]:

@@ -19,19 +19,19 @@ from pipeline.base.frame import Image
 from pipeline.base.redact import reason
 
 _HEAD_BYTES, _INDEX_END = 8192, 16
-"""The recorder's mark lies within this many first bytes; size of the last box of the index."""
+"""The recorder's mark lies within the first ``_HEAD_BYTES``; size of the last box of the index, in bytes."""
 _CLOCK_HZ = 90_000
 _KEY_INTERVAL = _CLOCK_HZ  # one second: the most that is lost if the process is killed
 _LONGEST_GAP_S = 5.0
 _USUAL_FPS = 25  # if time stamps do not advance
 _MUXER = {"movflags": "frag_keyframe+empty_moov+default_base_moof", "flush_packets": "1"}
 _ENCODER = {"preset": "superfast", "tune": "zerolatency", "crf": "23", "forced-idr": "1"}
-# As cv2 converts: BT.601, limited range; stored in the file, because players otherwise guess by size.
+# As cv2 converts: BT.601, limited range; stored in the file, because players otherwise guess from the size.
 _BT601, _NARROW = 6, 1
 
 
 class RecorderError(OutputError):
-    """The video cannot be written, or no longer."""
+    """The video cannot be written, from the start or after a failure."""
 
 
 class Recorder(Closing):
@@ -85,8 +85,8 @@ class Recorder(Closing):
 
         Args:
             image: The image; an odd width or height is padded by one pixel.
-            time_ns: When it was taken, on any one clock. A clock that does not advance counts as
-                40 ms; a gap of more than 5 s is shortened to 5 s.
+            time_ns: When it was taken; any clock, but the same for all images. If it does not advance, 40 ms
+                are assumed; a gap of more than 5 s is shortened to 5 s.
 
         Raises:
             RecorderError: The file cannot be opened or written. The recording is then closed; what was
@@ -182,7 +182,7 @@ class Recorder(Closing):
 
 
 def was_recorded(path: Path) -> bool:
-    """Whether a recorder wrote this file under this name: not a copy, and not another program's.
+    """Whether a recorder wrote this file under this name; False for copies and files of other programs.
 
     Raises:
         OSError: The file cannot be read.
@@ -192,7 +192,7 @@ def was_recorded(path: Path) -> bool:
 
 
 def was_finished(path: Path) -> bool:
-    """Whether a recording was closed properly, not cut off by a kill.
+    """Whether a recording was closed properly; False if the process was killed.
 
     Raises:
         OSError: The file cannot be read.

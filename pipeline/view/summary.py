@@ -78,11 +78,11 @@ def _stream_table(stream_id: str, stream: Mapping[str, Any], things: Iterable[st
     table.add_row("frames", frames)
     predicted = f"{stream['predicted']} predicted with {stream['backbone_passes']} backbone passes"
     if stream.get("reused"):
-        predicted += f", {stream['reused']} unchanged"
+        predicted += f", {stream['reused']} reused"
     if any(stream.get("not_predicted", {}).values()):
         predicted += f"; not predicted {with_reasons(stream['not_predicted'])}"
     if any(stream.get("rendered_without_prediction", {}).values()):
-        predicted += f"; shown without {with_reasons(stream['rendered_without_prediction'])}"
+        predicted += f"; shown without prediction {with_reasons(stream['rendered_without_prediction'])}"
     table.add_row("predictions", Text(printable(predicted)))
     cache = stream["cache"]
     deepest_first = sorted(cache["depth"].items(), reverse=True)
@@ -94,7 +94,7 @@ def _stream_table(stream_id: str, stream: Mapping[str, Any], things: Iterable[st
     if (freshness := stream.get("freshness")) and freshness["turns"]:
         turns = with_reasons(freshness["turns"])
         table.add_row(
-            "freshness", Text(printable(f"target {freshness['max_age_ms']:g} ms; knobs turned {turns}"))
+            "freshness", Text(printable(f"target {freshness['max_age_ms']:g} ms; adjustments {turns}"))
         )
     table.add_row("latency", _latency_table(stream["latency_ms"]["stages"]))
     return table
@@ -108,13 +108,13 @@ def _seen(stream: Mapping[str, Any]) -> list[str]:
         f"{name} {percent(things[name])}" for name in ("precision", "recall") if things[name] is not None
     ]
     if things["direction_error_deg"] is not None:
-        right.append(f"direction {things['direction_error_deg']:.0f} degrees off (median)")
+        right.append(f"median direction error {things['direction_error_deg']:.0f} degrees")
     bad = {state: seconds for state, seconds in stream["health"].items() if state != "ok" and seconds}
-    picture = ", ".join(f"{state.replace('_', '-')} {seconds:g} s" for state, seconds in bad.items())
+    picture = ", ".join(f"{state.replace('_', '')} {seconds:g} s" for state, seconds in bad.items())
     return [
-        *([f"image: {printable(picture)} (not predicted)"] if bad else []),
+        *([f"image: {printable(picture)} (no predictions)"] if bad else []),
         *([printable(moved)] if things["seen"] else []),
-        *([f"known movers: {', '.join(right)}"] if right else []),
+        *([f"ground truth: {', '.join(right)}"] if right else []),
         *([f"events: {counted_in_words(stream['events'])}"] if any(stream["events"].values()) else []),
     ]
 

@@ -15,7 +15,7 @@ def draw_speeds(
     taken: Sequence[Box],
     ground_speeds: Mapping[int, GroundSpeed] | None = None,
 ) -> list[Box]:
-    """Draws the speed of each thing that moves along; labels that do not fit are omitted.
+    """Draws the speed of each thing that does not only move in place; labels that do not fit are omitted.
 
     Args:
         canvas: Image, drawn on in place.

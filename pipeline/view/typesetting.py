@@ -1,8 +1,8 @@
-"""Renders text of any script as masks, with a font that has its characters.
+"""Renders text of any script as masks, with fonts that have its characters.
 
 Two families are included in the package: DejaVu Sans for Latin, Greek, Cyrillic and more, Droid Sans Fallback
 for Chinese, Japanese and Korean. Other characters are looked up in the system's fonts. A character that no
-font has is spelled out, as ``U+1F600``: never a box, never a question mark.
+font has is shown as its code point, such as ``U+1F600``.
 """
 
 import os

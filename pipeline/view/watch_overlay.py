@@ -1,4 +1,4 @@
-"""Draws zones and lines and whether something happens there now."""
+"""Draws zones and lines, and highlights those where something is happening."""
 
 import math
 from collections.abc import Sequence

@@ -72,8 +72,8 @@ def test_an_outlet_that_goes_down_is_said_once_and_once_when_it_is_back(tmp_path
             until(lambda: delivery.delivered == 4, "all are delivered", WAIT_S)
     assert [one.headers["webhook-id"] for one in server.taken] == ids(range(4))
     assert said == [
-        f"outlet one (http://127.0.0.1:{port}) is down: connection refused; 3 events to send",
-        f"outlet one is back, {said[1].split()[4]} events to send",
+        f"outlet one (http://127.0.0.1:{port}) is down: connection refused; 3 events waiting",
+        f"outlet one is back; sending {said[1].split()[5]} events",
     ]
 
 
@@ -136,8 +136,8 @@ def test_a_library_that_raises_anything_does_not_end_the_thread(tmp_path: Path) 
     with at_work(tmp_path, hook(1), said, Broken(), waiting=1) as (delivery, _):
         until(lambda: delivery.delivered == 1, "it is delivered", WAIT_S)
     assert said == [
-        "outlet one (nowhere) is down: KeyError in its library; 1 event to send",
-        "outlet one is back, 1 event to send",
+        "outlet one (nowhere) is down: unexpected KeyError in the client library; 1 event waiting",
+        "outlet one is back; sending 1 event",
     ]
 
 

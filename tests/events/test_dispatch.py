@@ -115,7 +115,7 @@ def test_what_is_undelivered_waits_for_the_next_run(tmp_path: Path) -> None:
     with WebServer(port=port) as server, dispatch(tmp_path, {"one": hook(port)}) as to:
         to.hand_over(event(3))
         wait_until_delivered(to, "one", 4)
-        assert to.pop_reports() == ["outlet one: 3 events from an earlier run to send"]
+        assert to.pop_reports() == ["outlet one: sending 3 events from an earlier run"]
     assert [json.loads(one.body)["id"] for one in server.taken] == [event(n).id for n in range(4)]
 
 

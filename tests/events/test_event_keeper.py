@@ -97,7 +97,7 @@ def test_a_full_disk_is_a_loss_and_nothing_is_raised(place: Path) -> None:
                 break
         keeper.keep(event(0))
         keeper.close()
-    assert "free some space, or set store.max_mb lower" in keeper.loss
+    assert "free some space, or lower store.max_mb" in keeper.loss
     Store(place / "s", 30, 10).close()
 
 

@@ -37,10 +37,10 @@ def test_a_place_that_is_not_there_is_named_with_those_that_are() -> None:
     url = "http://127.0.0.1:9/"
     open_sender("phone", Outlet(kind="webhook", url=url, zones=["drive", "gate"]), WATCH).close()
     with pytest.raises(
-        OutletError, match=r"outlets\.phone: zones: there is no zone or line 'yard'; known: drive, gate"
+        OutletError, match=r"outlets\.phone: zones: there is no zone or line 'yard'; available: drive, gate"
     ):
         open_sender("phone", Outlet(kind="webhook", url=url, zones=["yard"]), WATCH)
-    with pytest.raises(OutletError, match="known: none"):
+    with pytest.raises(OutletError, match="available: none"):
         open_sender("phone", Outlet(kind="webhook", url=url, zones=["yard"]), Watch())
 
 

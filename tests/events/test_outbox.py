@@ -122,7 +122,7 @@ def test_another_process_has_it_until_it_is_gone(tmp_path: Path) -> None:
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        with pytest.raises(OutboxError, match="another pipeline uses it: give this one its own file"):
+        with pytest.raises(OutboxError, match="another run uses it: give this run its own file"):
             outbox(path)
         process.kill()
     outbox(path).close()

@@ -28,7 +28,7 @@ def test_a_message_is_in_words_with_the_time_it_happened(monkeypatch: pytest.Mon
         service.send(message(event(kind="entered", phase="once", direction_deg=0.0)))
     sent = json.loads(server.taken[0].body)
     assert (sent["topic"], sent["title"]) == ("topic", "door")
-    assert sent["message"].startswith("drive: something came in, going right (2026-11-2")
+    assert sent["message"].startswith("drive: something entered, going right (2026-11-2")
     assert service.where == "push by ntfy"
 
 

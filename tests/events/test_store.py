@@ -191,7 +191,7 @@ def test_a_full_disk_leaves_nothing_half_written(place: Path) -> None:
                 store.write([event(second)], [chunk(second)._replace(data=bytes(5_000))])
                 written += 1
         except StoreError as error:
-            assert "free some space, or set store.max_mb lower" in str(error)  # noqa: PT017
+            assert "free some space, or lower store.max_mb" in str(error)  # noqa: PT017
     assert 5 < written < 1000
     assert integrity(path) == "ok"
     with Archive(path) as archive:

@@ -139,12 +139,12 @@ def test_what_was_seen_over_a_run(
     [
         ("moving", "start", "yard: something is moving"),
         ("moving", "end", "yard: nothing is moving any more"),
-        ("entered", "once", "yard: something came in, going left"),
-        ("left", "once", "yard: something went out, going left"),
+        ("entered", "once", "yard: something entered, going left"),
+        ("left", "once", "yard: something left, going left"),
         ("stayed", "start", "yard: something has stayed for 12 s"),
         ("wrong_way", "start", "yard: something is moving the wrong way, going left"),
         ("signal_back", "once", "yard: signal back after 12 s"),
-        ("latency", "end", "yard: predictions were late for 12 s"),
+        ("latency", "end", "yard: prediction latency was over the limit for 12 s"),
         ("crossed", "end", "yard: crossed end"),
     ],
 )
@@ -166,7 +166,7 @@ def test_an_event_in_words(kind, phase, words):
     ("kind", "words", "over"),
     [
         ("covered", "camera covered", "camera was covered"),
-        ("over_exposed", "picture over-exposed", "picture was over-exposed"),
+        ("over_exposed", "image overexposed", "image was overexposed"),
         ("signal_lost", "signal lost", "signal was lost"),
     ],
 )

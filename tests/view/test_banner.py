@@ -10,7 +10,7 @@ from pipeline.view.banner import draw_banner
 def test_the_banner_lies_across_the_middle_and_its_text_stays_inside(size: tuple[int, int]) -> None:
     width, height = size
     canvas = np.full((height, width, 3), 60, np.uint8)
-    box = draw_banner(canvas, "picture over-exposed for 119 min")
+    box = draw_banner(canvas, "image overexposed for 119 min")
     assert (box.x, box.right) == (0, width)
     assert box.y <= height // 2 < box.bottom
     outside = np.delete(canvas, np.s_[box.y : box.bottom], axis=0)

@@ -22,7 +22,7 @@ def matched() -> Thing:
 def drawn(image: Image, past_images: list[Image | None], **more: object) -> Image:
     ages = zip(past_images, (200.0, 100.0), THEN, strict=True)
     return draw_matches(
-        image, matched(), [PastPicture(*one) for one in ages], "door: something came in", **more
+        image, matched(), [PastPicture(*one) for one in ages], "door: something entered", **more
     )  # type: ignore[arg-type]
 
 

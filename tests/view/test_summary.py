@@ -29,9 +29,9 @@ def test_the_figures_of_the_report_in_words():
     report = build_report(stopped(), {"inference": 2})
     shown = text(report, report_file="run.json")
     assert "accuracy 90%" in shown
-    wanted = "precision 98%, recall 87%, direction 4 degrees off (median)"
+    wanted = "precision 98%, recall 87%, median direction error 4 degrees"
     moved = "12 things moved, mostly left (62% of the time); longest 12.4 s, fastest 0.31 widths/s"
-    assert f"camera-0 {moved} camera-0 known movers: {wanted}" in shown
+    assert f"camera-0 {moved} camera-0 ground truth: {wanted}" in shown
     assert "900 captured = 890 shown + dropped 10 (sink.overflow 7, wire.lost 3)" in shown
     assert "880 predicted with 880 backbone passes; not predicted 10 (inference.overflow 10)" in shown
     assert "878 with 2, 1 with 1, 1 with 0; cache emptied 4 (gap 4)" in shown
@@ -68,7 +68,7 @@ def test_things_without_truth_are_only_counted():
     workers[1].streams["camera-0"].things = ThingStats(seen=1, longest_ms=3000.0)
     shown = text(build_report(workers, {}))
     assert "1 thing moved; longest 3.0 s" in shown
-    assert "known movers" not in shown
+    assert "ground truth" not in shown
     assert "precision" not in shown
     assert "recall" not in shown
 
@@ -89,13 +89,13 @@ def test_a_camera_that_did_not_see_is_named_with_the_seconds():
     }
     report = build_report(workers, {})
     assert report["streams"]["camera-0"]["health"] == {"covered": 10.0, "ok": 30.0, "over_exposed": 2.5}
-    assert "image: covered 10 s, over-exposed 2.5 s (not predicted)" in text(report)
+    assert "image: covered 10 s, overexposed 2.5 s (no predictions)" in text(report)
 
 
 @pytest.mark.parametrize("streams", [1, 8])
 def test_nothing_is_said_twice(streams):
     shown = text(build_report(stopped(streams), {}))
-    for words in ("12 things moved", "known movers", "33/33/33"):
+    for words in ("12 things moved", "ground truth", "33/33/33"):
         assert shown.count(words) == streams, words
     assert "33 33 33" not in shown
 

@@ -78,9 +78,9 @@ def test_a_camera_that_is_down_has_no_picture_and_nothing_that_moves():
     figures[0].streams["camera-0"].state = "down"
     view = PipelineView("x", figures)
     shown = "\n".join(lines(render(view), 100, 30))
-    assert "camera-0  no picture" in shown
+    assert "camera-0  no image" in shown
     assert "camera-1  2 things moving" in shown
-    assert ", no picture, " in plain_line(view)
+    assert ", no image, " in plain_line(view)
 
 
 @pytest.mark.parametrize("state", ["up", "down", "ended"])
@@ -91,7 +91,7 @@ def test_a_camera_that_does_not_see_is_named_with_the_seconds(state):
     inference.picture, inference.things.now = "covered", ""
     inference.bad_since_ns = figures[1].sent_ns - 12 * 10**9
     view = PipelineView("x", figures)
-    words = {"up": "camera covered for 12 s", "down": "no picture", "ended": ""}[state]
+    words = {"up": "camera covered for 12 s", "down": "no image", "ended": ""}[state]
     assert view.streams["camera-0"].moving == words
     assert view.streams["camera-0"].is_bad == (state != "ended")
     assert not view.streams["camera-1"].is_bad
@@ -247,7 +247,7 @@ def test_what_is_given_up_for_freshness_is_said():
     shown = view()
     capture = shown.sessions[0].stream("camera-0")
     capture.freshness = Freshness(150.0, 120.4, quality=75, stride=2, turns={"stride down": 1})
-    said = "120 ms old, target 150: JPEG quality 75, every 2nd frame"
+    said = "age 120 ms, target 150: JPEG quality 75, every 2nd frame"
     assert said in plain_line(shown)
     assert any(said in line for line in lines(render(shown), 132, 43))
     capture.freshness = Freshness(150.0, 80.0)

@@ -151,7 +151,7 @@ def test_a_disk_that_fills_up_is_a_loss_and_all_frames_are_shown(place: Path, sm
     assert outcome.stream("demo")["rendered"] == 60
     assert list(outcome.report["lost"]) == ["store"]
     assert f"error: {file}: can't be written" in outcome.err
-    assert "free some space, or set store.max_mb lower" in outcome.err
+    assert "free some space, or lower store.max_mb" in outcome.err
     (small_disk / "filler").unlink()
     assert events_of(file)[0] == earlier
 

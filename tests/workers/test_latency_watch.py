@@ -71,4 +71,4 @@ def test_a_run_whose_predictions_are_over_the_limit_tells_it_and_no_worker_that_
     assert start["why"]["p50_ms"] >= 0
     assert (end["kind"], end["start"], list(end["why"])) == ("latency", start["id"], ["ended"])
     assert outcome.stream("front")["events"] == {"latency": 1}
-    assert "front: predictions are " in outcome.out
+    assert "front: prediction latency is " in outcome.out

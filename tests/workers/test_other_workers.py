@@ -358,7 +358,7 @@ def test_a_camera_that_is_not_there_is_named_with_the_next_try(place: Path) -> N
         with Browser(SimpleNamespace(url=f"http://127.0.0.1:{port}")) as browser:
             told = browser.state(lambda state: state["troubles"], START_S)
         (trouble,) = told["troubles"]
-        assert trouble["words"] == "camera front: no picture yet"
+        assert trouble["words"] == "camera front: no image yet"
         assert trouble["next"] == "retrying"
         assert trouble["next_ms"] > told["now_ms"]
         assert told["state"] == "trouble"

@@ -116,7 +116,7 @@ def test_a_camera_whose_packets_are_lost_is_smeared_and_a_whole_one_never(place:
     assert figures["not_predicted"]["inference.bad_picture"] > 10
     assert figures["health"]["smeared"] > 0
     assert "smeared" not in outcome.stream("whole")["health"]
-    assert "lossy: picture smeared" in outcome.out
+    assert "lossy: image smeared" in outcome.out
 
 
 def test_a_wrong_password_is_one_line_that_does_not_tell_it(place: Path) -> None:

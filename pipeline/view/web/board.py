@@ -21,7 +21,7 @@ _JPEG_QUALITY = 80
 _MOST_ENDED = 16
 _SILENT_NS = 2_000_000_000
 _TIMES_USUAL = 3
-"""A stream is silent after this time and this multiple of its usual interval without an image."""
+"""A stream is silent after this time without an image, or this multiple of its usual interval if longer."""
 _INTERVALS = 5
 
 
@@ -113,7 +113,7 @@ class Picture(NamedTuple):
 class Board:
     """Holds the newest image of each stream. Thread-safe.
 
-    Of ended streams only the last few are kept, because a peer may invent any number of names.
+    Only the last few ended streams are kept, because a peer may send any number of names.
     """
 
     def __init__(self) -> None:

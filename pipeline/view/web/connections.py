@@ -32,7 +32,7 @@ class BoundedHTTP(H11Protocol):
             oldest.transport.abort()
 
     def pause_writing(self) -> None:
-        """Gives a client that does not read its response the same time as for a request."""
+        """Closes the connection if the client does not read its response within the request timeout."""
         super().pause_writing()
         self._stalled = self.loop.call_later(REQUEST_TIMEOUT_S, self.transport.abort)
 
@@ -53,6 +53,6 @@ class BoundedHTTP(H11Protocol):
         super().connection_lost(exc)
 
     def _close_unfinished(self) -> None:
-        """Closes a connection without a complete request, or with a stalled rest of a response."""
+        """Closes the connection if its request is incomplete, or the rest of its response is stalled."""
         if self in self.connections and (self.cycle is None or self.cycle.response_complete):
             self.transport.abort()

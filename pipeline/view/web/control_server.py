@@ -26,10 +26,10 @@ from pipeline.view.web.verbs import Asked, Done, Verb, VerbError, VerbQueue
 
 _UNIX = "unix:"
 _MOST_HELD_BYTES = 1 << 29
-"""Total size of all request bodies in memory."""
+"""Limit on the total size of all request bodies in memory."""
 
 Health: TypeAlias = Callable[[], tuple[bool, dict[str, Any]]]
-"""Whether the worker works, and details; called in the server's thread."""
+"""Whether the worker is healthy, and details; called in the server's thread."""
 
 
 class ControlError(OutputError):
@@ -41,7 +41,7 @@ class ControlServer:
 
     Args:
         listen: ``host:port``, or ``unix:/path`` of a socket that only this user can open.
-        token: Required in every request except ``/healthz``; None for none. Mandatory beyond this machine.
+        token: Required in every request except ``/healthz``; None, only on this machine, requires none.
         verbs: The worker's operations.
         queue: Passes them to the worker's thread.
         health: For ``/healthz``.
@@ -50,7 +50,7 @@ class ControlServer:
         address: Where it listens.
 
     Raises:
-        ControlError: It cannot listen there, or must not.
+        ControlError: It cannot listen there, or only with a token.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class ControlServer:
         )
         self._server = ServerThread(app, listener, "control")
         if not self._server.start():
-            raise ControlError(f"control.listen {listen!r}: the server does not start")
+            raise ControlError(f"control.listen {listen!r}: the server did not start")
 
     def close(self) -> None:
         """Stops serving, and deletes the socket file."""
@@ -121,7 +121,7 @@ class ControlServer:
     async def _read(self, request: Request, body: bytearray, most_bytes: int) -> None:
         async for part in request.stream():
             if len(body) + len(part) > most_bytes:
-                raise HTTPException(413, f"the request is over {most_bytes} bytes")
+                raise HTTPException(413, f"the request is larger than {most_bytes} bytes")
             if self._held_bytes + len(part) > _MOST_HELD_BYTES:
                 raise HTTPException(503, "too many large requests at once")
             body += part
@@ -147,7 +147,7 @@ def _bind_tcp(listen: str) -> socket.socket:
         listener.listen()
     except (OSError, OverflowError) as error:
         listener.close()
-        why = reason(error) if isinstance(error, OSError) else "a port is a number from 0 to 65535"
+        why = reason(error) if isinstance(error, OSError) else "the port must be a number from 0 to 65535"
         raise ControlError(f"control.listen {listen!r}: {why}") from None
     return listener
 

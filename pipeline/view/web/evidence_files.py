@@ -1,4 +1,4 @@
-"""Serves evidence files of events over HTTP, and no other files."""
+"""Serves the evidence files of events over HTTP."""
 
 import re
 from collections.abc import Callable
@@ -59,7 +59,7 @@ class EvidenceFiles:
     async def _file(self, request: Request) -> Response:
         event_id, name = _checked(request.path_params["event_id"]), request.path_params["name"]
         if name not in FILES:
-            raise HTTPException(404, f"there is no evidence file {name!r}; known: {', '.join(FILES)}")
+            raise HTTPException(404, f"there is no file {name!r}; expected one of: {', '.join(FILES)}")
         if self._folder_of is None:
             raise HTTPException(404, "evidence is not stored")
         folder = self._folder_of(event_id)

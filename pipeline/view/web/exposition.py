@@ -117,7 +117,9 @@ def _unpredicted(stats: WorkerStats) -> Metric:
 
 def _latency(stats: WorkerStats) -> Metric:
     metric = HistogramMetricFamily(
-        "kvq_stage_latency_seconds", "Durations of the stages in the sink, exact to 2.2 %", labels=["stage"]
+        "kvq_stage_latency_seconds",
+        "Durations of the stages in the sink, accurate to 2.2 %",
+        labels=["stage"],
     )
     stages: dict[str, Histogram] = {}
     for stream in stats.streams.values():

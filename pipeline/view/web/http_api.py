@@ -30,15 +30,15 @@ Kept: TypeAlias = Callable[[int | None, str | None, str | None, int], list[Event
 """Reads stored events, newest first: earliest Unix time in ns, kind, stream, maximum number."""
 
 MOST_EVENTS = 500
-"""In one response."""
+"""Largest number of events in one response."""
 T = TypeVar("T")
 
 
 class HttpApi:
     """Answers HTTP requests from the data that the sink has passed on.
 
-    One response is computed at a time, in a thread, and one store query is run at a time, so that any number
-    of clients costs no more than one.
+    One response is computed at a time, in a thread, and one store query is run at a time, so that the
+    load does not grow with the number of clients.
 
     Args:
         board: Newest images.
@@ -98,7 +98,7 @@ class HttpApi:
         place = read_place(asked.get("x"), asked.get("y"))
         picture = self._board.newest(stream_id)
         if picture is None:
-            raise HTTPException(404, f"there is no frame of stream {stream_id!r}; /api/streams lists them")
+            raise HTTPException(404, f"there is no frame of stream {stream_id!r}; see /api/streams")
         attended = picture.attended
         with_pictures = asked.get("pictures") == "true"
         return json_response(
@@ -108,7 +108,7 @@ class HttpApi:
     async def _motion_level(self, request: Request) -> Response:
         stream_id = request.path_params["stream_id"]
         if stream_id not in self._board.stream_ids:
-            raise HTTPException(404, f"there is no stream {stream_id!r}; /api/streams lists them")
+            raise HTTPException(404, f"there is no stream {stream_id!r}; see /api/streams")
         minutes = await _computed(self._store_turn, lambda: self._motion.minutes(stream_id, now_ns()))
         return json_response({"moving_share_by_minute": minutes})
 
@@ -150,7 +150,7 @@ class HttpApi:
         """The newest image of a stream, cached; without overlay, encoded for each request."""
         picture = self._board.newest(stream_id)
         if picture is None:
-            raise HTTPException(404, f"there is no frame of stream {stream_id!r}; /api/streams lists them")
+            raise HTTPException(404, f"there is no frame of stream {stream_id!r}; see /api/streams")
         if plain:
             if picture.plain is None:
                 raise HTTPException(
@@ -181,7 +181,7 @@ class HttpApi:
             found = self._kept(from_ns, kind, stream_id, MOST_EVENTS)
             is_known = found or stream_id is None or stream_id in self._board.stream_ids
             if not is_known and not self._kept(None, None, stream_id, 1):
-                raise HTTPException(404, f"there is no stream {stream_id!r}, and no event of it")
+                raise HTTPException(404, f"there is no stream {stream_id!r}, and no stored event from it")
         except UserError as error:
             raise HTTPException(503, str(error)) from None
         return [with_words(event) for event in found]

@@ -11,7 +11,7 @@ from pipeline.base.errors import UserError
 MINUTES = 60
 _MINUTE_NS = 60_000_000_000
 _LONGEST_NS = 2_000_000_000
-"""Longest time before an image that is counted: the content of a longer gap is unknown."""
+"""Longest time before an image that counts as observed: what happened in a longer gap is unknown."""
 _MOST_STREAMS = 256
 
 KeptMotion: TypeAlias = Callable[[str, int, int], Iterable[tuple[int, int | None]]]
@@ -51,8 +51,8 @@ class MotionLevel:
     """Measures motion image by image. Thread-safe.
 
     Args:
-        kept: Reads earlier motion, so that a restarted sink continues the same hour. It may raise
-            ``UserError``; it is then retried next time. None if the motion log is not stored.
+        kept: Reads earlier motion, so that a restarted sink continues the same hour. If it raises
+            ``UserError``, it is called again next time. None if the motion log is not stored.
     """
 
     def __init__(self, kept: KeptMotion | None = None) -> None:

@@ -37,7 +37,7 @@ class PostView:
         take_view = check_token(request, self._token, self._take_view)
         stream_id = request.path_params["stream_id"]
         if stream_id not in self._board.stream_ids:
-            raise HTTPException(404, f"there is no stream {stream_id!r}; /api/streams lists them")
+            raise HTTPException(404, f"there is no stream {stream_id!r}; see /api/streams")
         try:
             lasts, *notes = await run_in_threadpool(take_view, stream_id)
         except UserError as error:

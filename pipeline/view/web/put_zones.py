@@ -111,7 +111,7 @@ def read_token(file: str, key: str = "sink.web_token_file") -> str:
     if len(token) < _LEAST_TOKEN:
         raise UserError(
             f"{key}: the token in {file} has {len(token)} characters, at least {_LEAST_TOKEN} are required: "
-            f"openssl rand -hex 16 > {file}"
+            f"run openssl rand -hex 16 > {file}"
         )
     return token
 
@@ -121,5 +121,5 @@ async def _body(request: Request) -> bytes:
     async for part in request.stream():
         body += part
         if len(body) > MOST_BYTES:
-            raise HTTPException(413, f"the request is over {MOST_BYTES} bytes")
+            raise HTTPException(413, f"the request is larger than {MOST_BYTES} bytes")
     return body

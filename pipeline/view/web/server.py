@@ -120,15 +120,15 @@ class WebView(Closing):
         host = loopback_host(self._host)
         if host is None:
             raise WebError(
-                f"sink.web_host {self._host!r}: the page binds to loopback only in this version; "
-                "use 127.0.0.1, and an SSH tunnel from elsewhere"
+                f"sink.web_host {self._host!r}: the page is served on loopback addresses only: "
+                "use 127.0.0.1, and an SSH tunnel from other machines"
             )
         listener = self._bind()
         self._port = listener.getsockname()[1]
         server = ServerThread(self._build_app(host), listener, "web", lifespan="on")
         if not server.start():
             self.close()
-            raise WebError(f"{self.url}: the web server does not start")
+            raise WebError(f"{self.url}: the web server did not start")
         self._server = server
 
     def publish(
@@ -230,6 +230,6 @@ class WebView(Closing):
         except OSError as error:
             listener.close()
             raise WebError(
-                f"{self.url}: {reason(error)}; choose another port with --set sink.web_port=0, or --no-web"
+                f"{self.url}: {reason(error)}: use a free port with --set sink.web_port=0, or --no-web"
             ) from None
         return listener

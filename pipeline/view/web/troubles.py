@@ -12,7 +12,7 @@ class Trouble(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         words: The problem, such as ``inference down``.
-        since_ns: Unix time since when; None if ``words`` contains it or it is unknown.
+        since_ns: Unix time at which it began; None if ``words`` contains it or it is unknown.
         next: What is being done about it, such as ``restarting``; empty if nothing is.
         next_ns: Unix time at which that is due; None if now or unknown.
         hides_predictions: Whether it explains missing predictions.
@@ -98,7 +98,7 @@ def _is_among(name: str, hidden: Sequence[Sequence[str] | None]) -> bool:
 def _no_picture(name: str, since_ns: int | None, sources: Mapping[str, SourceState]) -> Trouble:
     retry_ns = sources[name].retry_ns if name in sources else 0
     return Trouble(
-        words=f"camera {name}: no picture" + ("" if since_ns else " yet"),
+        words=f"camera {name}: no image" + ("" if since_ns else " yet"),
         since_ns=since_ns,
         next="retrying" if retry_ns else "",
         next_ns=retry_ns or None,
@@ -106,7 +106,7 @@ def _no_picture(name: str, since_ns: int | None, sources: Mapping[str, SourceSta
 
 
 def _unpredicted_since(picture: Picture) -> int | None:
-    """Since when images of a stream have come without predictions; None if that is recent."""
+    """Unix time since which the images of a stream have had no predictions; None if that is recent."""
     since_ns = picture.predicted.shown_ns if picture.predicted else picture.began_ns
     since_ns = max(since_ns, picture.began_ns)
     return since_ns if picture.shown_ns - since_ns > picture.patience_ns else None

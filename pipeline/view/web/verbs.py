@@ -15,7 +15,7 @@ from pipeline.base.text import StreamId
 
 MOST_REQUEST_BYTES = 1 << 16
 BEGIN_S = 10.0
-"""Time limit for the worker to start a request; after it the request is dropped."""
+"""Time limit for the worker to start a request; after that the request is dropped."""
 END_S = 30.0
 """Longest time that a client waits from the start of a request to its answer."""
 
@@ -142,7 +142,7 @@ class VerbQueue:
         self._refusal: VerbError | None = VerbError(503, "the worker is starting")
 
     def ask(self, do: Do, asked: Asked) -> Done:
-        """Runs an operation and waits for it; called in any thread but the worker's.
+        """Runs an operation and waits for it; call it from any thread but the worker's.
 
         Raises:
             VerbError: The reason why it was not done; also 503 if it took so long that the result is unknown.

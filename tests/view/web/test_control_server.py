@@ -138,7 +138,7 @@ def test_a_port_in_use_is_one_line():
 def test_large_bodies_are_refused(monkeypatch):
     with serving() as address:
         assert ask(address, "PUT", "/streams/gate?generation=1", b"x" * 1000).code == 200
-        told = {"error": "the request is over 1000 bytes"}
+        told = {"error": "the request is larger than 1000 bytes"}
         assert ask(address, "PUT", "/streams/gate?generation=1", b"x" * 1001) == (413, told)
         monkeypatch.setattr(control_server, "_MOST_HELD_BYTES", 500)
         assert ask(address, "PUT", "/streams/gate?generation=1", b"x" * 501).code == 503

@@ -52,7 +52,7 @@ def test_rebound_names_cannot_open_the_socket(view):
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.7", "::", "example.com", ""])
 def test_other_machines_are_not_served(host):
-    with pytest.raises(WebError, match="the page binds to loopback only in this version"):
+    with pytest.raises(WebError, match="the page is served on loopback addresses only"):
         WebView(host, 0).start()
 
 

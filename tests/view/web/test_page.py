@@ -140,6 +140,30 @@ def test_the_page_tells_what_moves_and_nothing_jumps(width):
         assert page.locator(".camera").is_hidden()
 
 
+LABEL_ROWS = (
+    "() => [...document.querySelectorAll('.top li')].map(row => row.innerText.split(/\\s+/).join(' '))"
+)
+
+
+def test_the_card_lists_labels_of_one_percent_and_more_and_always_the_best():
+    with open_page() as page, WebView("127.0.0.1", 0) as view:
+
+        def show(seq, *top):
+            labelled = msgspec.structs.replace(prediction(), top=list(top))
+            info = picture_info(frame(seq=seq), labelled, fps=None, latency_ms=None)
+            view.publish("door", picture(), info)
+            page.wait_for_function(
+                """seq => document.querySelector('[data-chip="frame"]')?.textContent.endsWith(`#${seq}`)""",
+                arg=seq,
+            )
+            return page.evaluate(LABEL_ROWS)
+
+        page.goto(view.url)
+        assert show(1, ("wave", 0.989), ("hop", 0.01), ("sit", 0.0099)) == ["wave 99%", "hop 1%"]
+        assert show(2, ("a", 0.6), ("b", 0.3), ("c", 0.1)) == ["a 60%", "b 30%", "c 10%"]
+        assert show(3, ("wave", 0.009), ("hop", 0.008)) == ["wave 1%"]
+
+
 def test_labels_and_names_of_any_script_and_length_can_be_read():
     with open_page(viewport={"width": 390, "height": 800}) as page, WebView("127.0.0.1", 0) as view:
         for name in ("жест 手", "door " * 12):
@@ -178,7 +202,7 @@ def looks_old(page):
     page.wait_for_function("() => parseFloat(getComputedStyle(document.querySelector('.top')).opacity) < 0.5")
     assert float(page.evaluate("getComputedStyle(document.querySelector('.chips')).opacity")) < 0.5
     picture, panel = (page.locator(name).inner_text() for name in (".stale", ".old"))
-    assert panel == f"{picture}: last values"
+    assert panel == f"{picture}: showing the last values"
     assert page.locator(".moving:visible, .camera:visible").count() == 0, "nothing is said to move now"
     return picture
 

@@ -56,7 +56,7 @@ def test_a_click_shows_where_that_place_was_before(view, width, scheme):
         page.locator("canvas").click()
         page.wait_for_selector(".before img")
         page.wait_for_function(LOADED)
-        dialog = page.get_by_role("dialog", name="Where was this place before?")
+        dialog = page.get_by_role("dialog", name="Where was this place in earlier frames?")
         assert dialog.get_by_role("status").inner_text() == (
             "100 ms before: 1 cell to the left; 200 ms before: 2 cells to the left"
         )
@@ -82,7 +82,7 @@ def test_with_keys_alone(view):
     with open_page() as page:
         page.goto(view.url)
         page.wait_for_selector(".top li")
-        page.get_by_role("button", name="Look back: where was a place of door in earlier frames?").focus()
+        page.get_by_role("button", name="Look back: find a place of door in earlier frames").focus()
         page.keyboard.press("Enter")
         page.wait_for_selector(".before img")
         middle = page.locator(".now .cell.line").get_attribute("x")

@@ -107,7 +107,7 @@ def test_evidence_that_comes_later_is_shown_when_it_is_there(shown):
         one = event(3)
         view.tell(one)
         page.locator("#events button").click()
-        assert page.locator(".missing").inner_text() == "No images of this event (yet)."
+        assert page.locator(".missing").inner_text() == "No images of this event are available (yet)."
         write_evidence(folder / one.id)
         page.wait_for_function("() => document.querySelector('video').currentTime > 0.2")
         assert page.locator("#event .missing").is_hidden()

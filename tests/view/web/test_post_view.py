@@ -53,7 +53,7 @@ def test_the_present_view_of_a_stream_is_taken(view, asked):
 def test_what_cannot_be_done_is_said(view, asked):
     assert post(view, "blind") == (409, {"error": "blind has no view"})
     status, answer = post(view, "nobody")
-    assert (status, answer["error"]) == (404, "there is no stream 'nobody'; /api/streams lists them")
+    assert (status, answer["error"]) == (404, "there is no stream 'nobody'; see /api/streams")
     assert post(view, "blind", method="GET")[0] == 405
     assert asked == ["blind"]
 

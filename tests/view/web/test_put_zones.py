@@ -158,5 +158,5 @@ def test_a_token_that_is_short_or_not_there_is_refused(tmp_path):
         read_token(str(file))
     file.touch(mode=0o600)
     file.write_text("short")
-    with pytest.raises(UserError, match="has 5 characters, at least 16 are required: openssl rand"):
+    with pytest.raises(UserError, match="has 5 characters, at least 16 are required: run openssl rand"):
         read_token(str(file))

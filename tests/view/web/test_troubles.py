@@ -47,7 +47,7 @@ def test_a_camera_without_pictures_since_when_and_the_next_try():
     retry_ns = last_ns + 7 * SECOND
     sources = {"front": SourceState(retry_ns=retry_ns)}
     (trouble,) = all_troubles(board, [], sources, last_ns + 3 * SECOND)
-    assert trouble.words == "camera front: no picture"
+    assert trouble.words == "camera front: no image"
     assert trouble.since_ns == last_ns
     assert (trouble.next, trouble.next_ns) == ("retrying", retry_ns)
     (trouble,) = all_troubles(board, [], {}, last_ns + 3 * SECOND)
@@ -57,7 +57,7 @@ def test_a_camera_without_pictures_since_when_and_the_next_try():
 def test_a_slow_camera_is_not_a_broken_one():
     board, last_ns = shown(*map(info, range(6)), every_s=5)
     assert words(board, last_ns + 14 * SECOND) == []
-    assert words(board, last_ns + 16 * SECOND) == ["camera front: no picture"]
+    assert words(board, last_ns + 16 * SECOND) == ["camera front: no image"]
 
 
 def test_the_usual_interval_is_learned_and_one_outage_does_not_change_it():
@@ -72,7 +72,7 @@ def test_the_usual_interval_is_learned_and_one_outage_does_not_change_it():
 def test_a_camera_that_never_came_and_one_that_failed():
     sources = {"back": SourceState(retry_ns=5), "yard": SourceState(has_ended=True, error="no such file")}
     assert words(Board(), 1, sources=sources) == [
-        "camera back: no picture yet",
+        "camera back: no image yet",
         "camera yard failed: no such file",
     ]
 
@@ -98,7 +98,7 @@ def test_what_a_worker_explains_is_not_said_of_each_stream():
     assert words(board, last_ns + 9 * SECOND, [CAPTURE]) == ["capture down"]
     assert words(board, last_ns + 9 * SECOND, [INFERENCE]) == [
         "inference down",
-        "camera front: no picture",
+        "camera front: no image",
     ]
     board, last_ns = shown(info(1), *[unpredicted()] * 60)
     assert words(board, last_ns, [INFERENCE]) == ["inference down"]
@@ -110,8 +110,8 @@ def test_a_capture_worker_explains_no_camera_of_another_one():
     sources = {"back": SourceState(retry_ns=5), "yard": SourceState(retry_ns=5)}
     assert words(board, last_ns + 9 * SECOND, [elsewhere], sources) == [
         "no answer from capture on pi",
-        "camera front: no picture",
-        "camera yard: no picture yet",
+        "camera front: no image",
+        "camera yard: no image yet",
     ]
 
 

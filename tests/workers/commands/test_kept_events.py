@@ -60,7 +60,7 @@ def test_the_list_is_chosen_from(store: str, capsys: pytest.CaptureFixture[str])
     lines = run(capsys, "list", "--set", store)
     assert ids(lines) == ["a1", "a0", "a3", "a2", "a4"]
     first = datetime.fromtimestamp(START_NS / 1e9 + 1).strftime("%Y-%m-%d %H:%M:%S.000")
-    assert lines.splitlines()[0] == f"{first}  a1  front: drive: something came in"
+    assert lines.splitlines()[0] == f"{first}  a1  front: drive: something entered"
     assert ids(run(capsys, "list", "--set", store, "--since", "1h")) == ["a4"]
     assert ids(run(capsys, "list", "--set", store, "--since", rfc3339(START_NS + 5 * 10**9))) == ["a2", "a4"]
     assert ids(run(capsys, "list", "--set", store, "--stream", "back")) == ["a3"]
@@ -107,7 +107,7 @@ def test_other_rules_are_run_over_what_moved(
 ) -> None:
     (place / "new.toml").write_text(RULES)
     lines = run(capsys, "--rules", str(place / "new.toml"), "--set", store)
-    assert lines.endswith("front: corner: something came in, going right\n")
+    assert lines.endswith("front: corner: something entered, going right\n")
     (found,) = run(capsys, "--rules", str(place / "new.toml"), "--set", store, "--json").splitlines()
     assert json.loads(found)["rule"] == "visitor"
     with pytest.raises(SystemExit):
@@ -131,7 +131,7 @@ def test_rules_of_a_camera_with_views_take_those_of_the_configuration(
     (place / "site.toml").write_text("[views.yard]\npicture = 'y.png'\n[views.gate]\npicture = 'g.png'\n")
     rules = ("--rules", str(place / "new.toml"), "--set", store)
     lines = run(capsys, *rules, "--config", str(place / "site.toml"))
-    assert lines.endswith("front: corner: something came in, going right\n")
+    assert lines.endswith("front: corner: something entered, going right\n")
     for text, reason in (
         (RULES.replace("]]\n", "]]\nview = 'gate'\n"), "new.toml: zones.corner: there is no view 'gate'"),
         (RULES, "front was recorded in the view 'gate', which the rules do not define: add [views.gate]"),

@@ -19,7 +19,7 @@ let startedAt = 0;
 let heardAt = 0;
 let retryAt = null;
 let state = null;
-let ahead = 0; // of the server's clock
+let ahead = 0; // how far the server's clock is ahead of this browser's, in ms
 let chosen = decodeURIComponent(location.hash.slice(1));
 
 function connect() {
@@ -48,7 +48,7 @@ function reconnect(closed) {
   showAll();
 }
 
-// An open connection may be dead, too: the server was stopped, or a tunnel hangs.
+// An open connection may be dead: the server has been stopped, or a tunnel hangs.
 function checkConnection() {
   if (!socket) return;
   const opening = socket.readyState === WebSocket.CONNECTING;

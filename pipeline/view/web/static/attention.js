@@ -15,7 +15,7 @@ let turn = 0;
 export function offerAttention(card) {
   const { canvas, id } = card;
   const button = card.root.querySelector(".look-back");
-  button.setAttribute("aria-label", `Look back: where was a place of ${id} in earlier frames?`);
+  button.setAttribute("aria-label", `Look back: find a place of ${id} in earlier frames`);
   button.onclick = () => open(id, [0.5, 0.5]);
   canvas.onclick = (event) => {
     const place = placeOf(event, canvas, canvas.width / canvas.height);
@@ -35,7 +35,7 @@ function placeOf(event, element, aspect) {
 function open(stream, place) {
   answer = null;
   part("looks").hidden = true;
-  part("title").textContent = "Where was this place before?";
+  part("title").textContent = "Where was this place in earlier frames?";
   for (const name of ["moment", "found", "refused"]) showText(part(name), "");
   ask(stream, place);
   dialog.showModal();
@@ -105,7 +105,7 @@ function inWords({ past, cell }) {
 
 const age = (ms) => (ms < 9999.5 ? `${Math.round(ms)} ms` : `${Math.round(ms / 1000)} s`);
 
-// Such as "2 cells to the left, 1 up", from where the place is now.
+// Such as "2 cells to the left, 1 cell up", from where the place is now.
 function whereabouts(found, cell) {
   const right = Math.round((found.x - cell.x) / cell.width);
   const down = Math.round((found.y - cell.y) / cell.height);

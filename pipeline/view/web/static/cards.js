@@ -4,6 +4,7 @@ import { clock, lasting, make, percent, showText } from "./text.js";
 
 const PICTURE_LATE_MS = 4000; // the server sends images, but none is drawn here
 const MOTION_EVERY_MS = 10_000;
+const LEAST_SCORE = 0.01; // hides rows of 0%, as in the overlay; the best label is always shown
 const SVG = "http://www.w3.org/2000/svg";
 
 export function makeCard(id) {
@@ -71,7 +72,8 @@ export function showInfo(card, info) {
   showText(card.camera, info.camera ?? "");
 }
 
-function showTop(list, top, truth) {
+function showTop(list, labels, truth) {
+  const top = labels.filter(([, score], rank) => rank === 0 || score >= LEAST_SCORE);
   while (list.children.length > top.length) list.lastElementChild.remove();
   while (list.children.length < top.length) {
     const row = make("li");
@@ -89,7 +91,7 @@ function showTop(list, top, truth) {
   });
 }
 
-// A card's values are as old as its last image: live, or a reason why nothing newer arrives.
+// Shows whether the values of a card are live, or why no newer image arrives.
 export function showState(card, lost) {
   const late = Date.now() - card.drawnAt;
   const state = card.ended ? "ended" : lost ? "lost" : card.silent || late > PICTURE_LATE_MS ? "stale" : "live";
@@ -101,7 +103,7 @@ export function showState(card, lost) {
   }[state];
   card.root.dataset.state = state;
   showText(card.stale, words);
-  showText(card.old, words && `${words}: last values`);
+  showText(card.old, words && `${words}: showing the last values`);
 }
 
 export function noteStreams(card, state) {

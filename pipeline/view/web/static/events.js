@@ -1,4 +1,4 @@
-// Live events, newest first; each opens what is stored of it: clip, images, and why it was reported.
+// Live events, newest first; each opens its stored evidence: clip, images, and why it was reported.
 
 import { lasting, make, percent, showText, when } from "./text.js";
 
@@ -181,7 +181,7 @@ function showEvidence(row) {
   showPicture(part("still"), still && fileOf(row, still));
   showPicture(part("matches"), has("matches.jpg") && fileOf(row, "matches.jpg"));
   part("why").hidden = !has("matches.jpg");
-  const missing = keepsEvidence ? "No images of this event (yet)." : "Images of events are not stored.";
+  const missing = keepsEvidence ? "No images of this event are available (yet)." : "Images of events are not stored.";
   showText(part("missing"), row.files.length ? "" : missing);
 }
 

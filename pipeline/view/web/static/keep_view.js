@@ -1,4 +1,4 @@
-// A camera that points elsewhere: shows it, and makes the current image its reference view, with the token.
+// Shows that a camera points elsewhere; with the token, makes the current image its reference view.
 
 import { make, showText, when } from "./text.js";
 
@@ -17,7 +17,7 @@ export function offerToKeep(card) {
   button.onclick = () => open(card.id);
 }
 
-// `since` is missing if the camera points where it should.
+// `since` is missing unless the camera points elsewhere.
 export function showMoved(card, since, takesToken) {
   card.moved.hidden = !since;
   if (!since) return;
