@@ -22,9 +22,9 @@ _BLOCKS_BY_DEPTH = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (
 
 
 class _GatedBasicBlock(models.resnet.BasicBlock):  # type: ignore[misc]
-    """torchvision's ``BasicBlock`` with gates between its last batch-norm and the residual add."""
+    """torchvision's ``BasicBlock`` with gates between its last batch norm and the residual addition."""
 
-    cbam: CBAM  # put in by ResNetCBAM
+    cbam: CBAM  # set by ResNetCBAM
 
     def forward(self, x: Tensor) -> Tensor:
         out = self.relu(self.bn1(self.conv1(x)))
@@ -34,9 +34,9 @@ class _GatedBasicBlock(models.resnet.BasicBlock):  # type: ignore[misc]
 
 
 class _GatedBottleneck(models.resnet.Bottleneck):  # type: ignore[misc]
-    """torchvision's ``Bottleneck`` with gates between its last batch-norm and the residual add."""
+    """torchvision's ``Bottleneck`` with gates between its last batch norm and the residual addition."""
 
-    cbam: CBAM  # put in by ResNetCBAM
+    cbam: CBAM  # set by ResNetCBAM
 
     def forward(self, x: Tensor) -> Tensor:
         out = self.relu(self.bn1(self.conv1(x)))

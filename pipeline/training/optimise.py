@@ -55,7 +55,7 @@ def average_of(model: nn.Module) -> AveragedModel:
 
 
 def update_average(average: AveragedModel, model: nn.Module, decay: float, step: int) -> None:
-    """Moves the average towards the model; the decay grows from a small value up to ``decay``."""
+    """Moves the average towards the model; the decay grows from a small value to ``decay``."""
     now = min(decay, (1 + step) / (10 + step))
     average.multi_avg_fn = get_ema_multi_avg_fn(now)  # type: ignore[no-untyped-call]
     average.update_parameters(model)
@@ -86,5 +86,5 @@ def compile_features(
         reason = (str(error).strip().splitlines() or [""])[0][:120]
         notify(f"torch.compile failed ({type(error).__name__}: {reason}): training without it")
         return False
-    notify("compiled: the backbone")
+    notify("backbone compiled")
     return True

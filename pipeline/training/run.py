@@ -19,7 +19,7 @@ from pipeline.training.trainer import Trainer
 from pipeline.training.training_options import TrainingOptions, is_checkpoint
 
 _DENSE_MOTION_STAYS = "dense motion is frozen; the classifier uses it as input"
-_DENSE_MOTION_IS_KEPT = "dense motion is kept close to the initial one; the classifier uses it as input"
+_DENSE_MOTION_IS_KEPT = "dense motion is kept close to its initial state; the classifier uses it as input"
 _DENSE_MOTION_SUFFERS = (
     "warning: the backbone is trained but dense motion is not, so dense motion gets worse: use the default "
     "keep_motion_weight, or train on layered scenes as well (--set scene_batch_size=8)"

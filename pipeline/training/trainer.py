@@ -322,7 +322,7 @@ class Trainer:
         if tuple(state["labels"]) != self.labels:
             raise ValueError(
                 f"cannot resume {path}: its classes are {', '.join(state['labels'])}, "
-                f"those of the data {', '.join(self.labels)}"
+                f"but the data has {', '.join(self.labels)}"
             )
         if state.get("windows") != self.windows:
             raise ValueError(

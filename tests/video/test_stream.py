@@ -237,7 +237,7 @@ def test_sound_without_pictures_is_a_lost_camera() -> None:
         pictures, error = read_until_lost(url)
         assert {picture.image.shape for picture in pictures} == {(240, 320, 3)}
         assert error.kind == "lost"
-        assert "sends data, but no picture for 0.5 s" in str(error)
+        assert "sends data, but no frame for 0.5 s" in str(error)
 
 
 def test_data_that_gives_no_pictures_is_a_lost_camera() -> None:
@@ -246,7 +246,7 @@ def test_data_that_gives_no_pictures_is_a_lost_camera() -> None:
         assert len([picture for picture in pictures if not picture.damaged]) > 5
         assert any(picture.damaged and not picture.image.size for picture in pictures)
         assert error.kind == "lost"
-        assert "sends data, but no picture for 0.5 s" in str(error)
+        assert "sends data, but no frame for 0.5 s" in str(error)
 
 
 def test_a_blind_camera_is_opened_again() -> None:
@@ -262,7 +262,7 @@ def test_a_blind_camera_is_opened_again() -> None:
         wait_for_state(reader, "up")
         wait_for_state(reader, "down")
         assert reader.stop(10.0)
-    assert any("but no picture" in event for event in reader.pop_events())
+    assert any("but no frame" in event for event in reader.pop_events())
 
 
 def test_refused_connection() -> None:

@@ -12,7 +12,7 @@ from tests.workers.program import Program
     [
         ("no.mp4", "no.mp4: no such file or folder"),
         ("text.mp4", "text.mp4: not a video, or damaged"),
-        ("folder", "folder: the folder holds no images"),
+        ("folder", "folder: the folder contains no images"),
         ("gopher://x/y", "gopher:// is not known"),
     ],
 )

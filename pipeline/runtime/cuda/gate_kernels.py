@@ -24,11 +24,11 @@ except ImportError:  # Triton of torch 2.6 and 2.7 resolves every name, even tho
 
     @triton.jit  # type: ignore[untyped-decorator]
     def gdc_launch_dependents() -> None:
-        """Nothing."""
+        """Does nothing."""
 
     @triton.jit  # type: ignore[untyped-decorator]
     def gdc_wait() -> None:
-        """Nothing."""
+        """Does nothing."""
 
     _CAN_WAIT = False
 else:

@@ -12,7 +12,7 @@ from pipeline.training.evaluation.truth_files import Flow, name_below
 from pipeline.training.rendered.pictures import PICTURE_SUFFIXES
 
 _TRUTH = re.compile(r"flow_to_([1-9]\d*)_before\.npz")
-_WANTED = "numbered pictures next to flow_to_N_before.npz, which has one array for each number"
+_WANTED = "numbered images next to flow_to_N_before.npz, which has one array for each number"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,6 @@ def _sequence(folder: Path, file: Path) -> CameraSequence:
     wanted = range(min(truth) - spacing, max(truth) + 1)
     missing = [number for number in wanted if number not in pictures]
     if missing:
-        raise ValueError(f"{file.parent}: picture number {missing[0]} is missing")
+        raise ValueError(f"{file.parent}: image number {missing[0]} is missing")
     frames = {number: pictures[number] for number in wanted}
     return CameraSequence(name_below(folder, file.parent), frames, truth, spacing)

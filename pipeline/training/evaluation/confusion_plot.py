@@ -22,7 +22,7 @@ def need_matplotlib(path: Path) -> None:
     from matplotlib.backend_bases import FigureCanvasBase
 
     if path.suffix.lower().lstrip(".") not in FigureCanvasBase.get_supported_filetypes():
-        raise ValueError(f"{path}: the name of a picture must end in .png, .jpg, .svg or .pdf")
+        raise ValueError(f"{path}: the file name must end in .png, .jpg, .svg or .pdf")
 
 
 def draw_confusions(matrices: Mapping[str, Confusion], labels: Sequence[str], path: Path) -> None:

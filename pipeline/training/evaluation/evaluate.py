@@ -48,7 +48,7 @@ def evaluate(
         videos: video files, see `score_video`.
         data: labelled clips: a folder with one subfolder per class, or a CSV file.
         dense: data sets with ground truth for dense motion.
-        all_clips: score all of ``data`` instead of only the clips held out by the training. If the
+        all_clips: score all of ``data`` instead of only the clips held out in training. If the
             checkpoint does not list them, the clips that training on ``data`` would hold out are used.
         samples: clips for each speed and control of images and of the virtual camera, and maximum
             number of windows for each class of a video.

@@ -42,7 +42,7 @@ class FlowPair:
         new, past, truth = read_picture(self.new), read_picture(self.past), read_flow(self.truth)
         if not new.shape[:2] == past.shape[:2] == truth.shape[:2]:
             sizes = ", ".join(f"{a.shape[1]}x{a.shape[0]}" for a in (new, past, truth))
-            raise ValueError(f"{self.truth}: pictures and flow have different sizes: {sizes}")
+            raise ValueError(f"{self.truth}: images and flow have different sizes: {sizes}")
         if np.isnan(truth).all():
             raise ValueError(f"{self.truth}: has no known flow")
         return new, past, truth
@@ -62,7 +62,7 @@ def find_flow_pairs(folder: Path) -> list[FlowPair]:
     layouts: tuple[Callable[[Path], Iterator[FlowPair]], ...] = (_single, _kitti, _sintel)
     pairs = {pair.name: pair for layout in layouts for pair in layout(folder)}
     if not pairs:
-        raise ValueError(f"{folder}: has no pictures with true flow; expected {_WANTED}")
+        raise ValueError(f"{folder}: has no image pairs with ground-truth flow; expected {_WANTED}")
     return [pairs[name] for name in sorted(pairs)]
 
 

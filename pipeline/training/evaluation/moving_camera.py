@@ -124,7 +124,7 @@ def _turn(angle: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def _detail(picture: npt.NDArray[np.uint8]) -> float:
-    """Amount of detail, averaged in log over all parts of an image so that no single part dominates."""
+    """Mean logarithm of the detail over all parts of an image, so that no single part dominates."""
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
     energy = np.square(grey - cv2.blur(grey, (9, 9)))
     parts = cv2.resize(energy, (4, 4), interpolation=cv2.INTER_AREA)

@@ -22,7 +22,7 @@ class DenseData:
     """Folders to score dense motion on; None skips a part.
 
     Attributes:
-        flow: pairs with true flow, see `find_flow_pairs`.
+        flow: pairs with ground-truth flow, see `find_flow_pairs`.
         moving: sequences with masks, see `find_mask_sequences`.
         still: still images, in which all motion is false, see `score_still`.
         camera: a hand-held camera in static scenes, see `find_camera_sequences`.
@@ -71,7 +71,7 @@ def score_dense(
     cameras = None if data.camera is None else find_camera_sequences(data.camera)
     report: Report = {}
     if pairs is not None:
-        notify(f"scoring {len(pairs)} pairs with true flow ...")
+        notify(f"scoring {len(pairs)} pairs with ground-truth flow ...")
         report["flow"], report["uncertainty"] = score_flow(
             open_stream, pairs, corrupted=data.corrupted, all_presets=data.all_presets, progress=progress
         )
@@ -79,7 +79,7 @@ def score_dense(
         notify(f"scoring {len(sequences)} sequences with masks ...")
         report["moving"] = score_moving(open_stream, sequences, progress)
     if pictures is not None:
-        notify(f"scoring {len(pictures)} still pictures ...")
+        notify(f"scoring {len(pictures)} still images ...")
         report["still"] = score_still(open_stream, pictures, frames=data.still_frames, progress=progress)
     if cameras is not None:
         notify(f"scoring {len(cameras)} camera sequences ...")

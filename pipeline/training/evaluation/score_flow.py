@@ -29,7 +29,7 @@ def score_flow(
 
     Args:
         open_stream: opens a stream through the network.
-        pairs: with true flow.
+        pairs: pairs with ground-truth flow.
         corrupted: also score each of `CORRUPTIONS`.
         all_presets: also score DIS fast and ultrafast.
         progress: shows a bar.

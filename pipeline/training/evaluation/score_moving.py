@@ -56,7 +56,7 @@ def score_moving(
 
     Args:
         open_stream: opens a stream through the network.
-        sequences: with true masks.
+        sequences: sequences with ground-truth masks.
         progress: shows a bar for each sequence.
 
     Returns:

@@ -31,10 +31,10 @@ def find_pictures(folder: Path) -> list[Path]:
         ValueError: the folder does not exist or has no images.
     """
     if not folder.is_dir():
-        raise ValueError(f"{folder}: no such folder of pictures")
+        raise ValueError(f"{folder}: no such folder of images")
     found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
     if not found:
-        raise ValueError(f"{folder}: has no pictures ({', '.join(sorted(PICTURE_SUFFIXES))})")
+        raise ValueError(f"{folder}: contains no images ({', '.join(sorted(PICTURE_SUFFIXES))})")
     return found
 
 

@@ -131,7 +131,7 @@ def _as_it_is(
     size = model.preprocessing.picture_size(height, width)
 
     def resized() -> Iterator[tuple[Windows, str]]:
-        windows = watched(footage.walk(chosen), progress, "video as it is", len(chosen))
+        windows = watched(footage.walk(chosen), progress, "unmodified video", len(chosen))
         for index, images in windows:
             name = truth[index]
             assert name is not None

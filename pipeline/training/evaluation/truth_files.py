@@ -37,7 +37,7 @@ def read_mask(path: Path) -> Grey:
 
 
 def read_flow(path: Path) -> Flow:
-    """True flow, NaN where unknown.
+    """Ground-truth flow, NaN where unknown.
 
     Args:
         path: Middlebury or Sintel (``.flo``), KITTI (16-bit ``.png``), or ``.npz`` with an array ``flow``.
@@ -95,7 +95,7 @@ def _decode(path: Path, flags: int) -> npt.NDArray[np.generic]:
     except cv2.error:
         picture = None
     if picture is None:
-        raise ValueError(f"{path}: not a picture, or damaged")
+        raise ValueError(f"{path}: not an image, or damaged")
     return picture
 
 

@@ -228,5 +228,5 @@ def _report_shared_files(
     if shared := sorted(learned & others):
         notify(
             f"{len(shared)} files, such as {shared[0]}, have parts in both training and validation: the "
-            "validation will be too optimistic; use a split column to separate them"
+            "validation score will be too optimistic; use a split column to separate them"
         )

@@ -24,7 +24,7 @@ class Batches:
 
     Attributes:
         count: number of batches.
-        make: makes the batch of a number.
+        make: makes the batch with the given number.
     """
 
     count: int

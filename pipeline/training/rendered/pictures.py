@@ -32,7 +32,7 @@ def load_photos(folder: Path, size_px: int) -> tuple[Tensor, Tensor]:
         ValueError: the folder has no readable image.
     """
     if not folder.is_dir():
-        raise ValueError(f"no such folder of pictures: {folder}")
+        raise ValueError(f"no such folder of images: {folder}")
     squares, aspects = [], []
     for path in sorted(folder.rglob("*")):
         picture = cv2.imread(str(path)) if path.suffix.lower() in PICTURE_SUFFIXES else None
@@ -42,7 +42,7 @@ def load_photos(folder: Path, size_px: int) -> tuple[Tensor, Tensor]:
         square = cv2.resize(picture, (size_px, size_px), interpolation=cv2.INTER_AREA)
         squares.append(cv2.cvtColor(square, cv2.COLOR_BGR2RGB))
     if not squares:
-        raise ValueError(f"no readable picture ({', '.join(sorted(PICTURE_SUFFIXES))}) in {folder}")
+        raise ValueError(f"no readable image ({', '.join(sorted(PICTURE_SUFFIXES))}) in {folder}")
     return torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2).contiguous(), torch.tensor(aspects)
 
 

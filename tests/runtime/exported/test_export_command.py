@@ -101,9 +101,9 @@ def test_the_comparison_finds_what_is_wrong(name: str, by: float) -> None:
 @pytest.mark.parametrize(
     ("out", "kind", "message"),
     [
-        ("step.txt", None, "give --format, onnx or openvino"),
+        ("step.txt", None, "give --format onnx or openvino"),
         ("step.onnx", "openvino", "a file of format openvino ends in .xml"),
-        ("step.onnx", "gif", "give --format, onnx or openvino"),
+        ("step.onnx", "gif", "give --format onnx or openvino"),
     ],
 )
 def test_errors_are_one_line(tmp_path: Path, out: str, kind: str | None, message: str) -> None:
