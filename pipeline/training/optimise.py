@@ -20,9 +20,9 @@ def parameter_groups(
     """Splits parameters by weight decay (none for norms, biases, embeddings) and by learning rate.
 
     Args:
-        model: the model; parameters that need no gradient are skipped.
-        weight_decay: weight decay of the decayed parameters.
-        backbone_rate: learning rate of every ResNet in the model, relative to the others.
+        model: The model; parameters that need no gradient are skipped.
+        weight_decay: Weight decay of the decayed parameters.
+        backbone_rate: Learning rate of every ResNet in the model, relative to the others.
 
     Returns:
         Groups for an optimiser; ``rate`` in each is its factor on the learning rate.
@@ -69,9 +69,9 @@ def compile_features(
     Only the backbone is compiled: it takes most of the time, and attention and loss change their shapes.
 
     Args:
-        backbones: backbones of the model that the probe runs.
-        probe: runs one forward and backward pass; raises on failure.
-        notify: receives the message.
+        backbones: Backbones of the model that the probe runs.
+        probe: Runs one forward and backward pass; raises on failure.
+        notify: Receives the message.
 
     Returns:
         Whether the backbones are compiled.

@@ -37,11 +37,11 @@ def fit(options: TrainingOptions) -> dict[str, Any]:
         recipe, held-out evaluation. It is empty on ranks other than 0.
 
     Raises:
-        ValueError: invalid options, nothing to resume, an earlier run in ``out``, or missing images.
-        UserError: the disk is full (``last.pt`` remains complete), or the GPU is out of memory.
-        FloatingPointError: the loss is not finite.
-        KeyboardInterrupt: on Ctrl-C, after the run was saved.
-        SystemExit: likewise on SIGTERM.
+        ValueError: Invalid options, nothing to resume, an earlier run in ``out``, or missing images.
+        UserError: The disk is full (``last.pt`` remains complete), or the GPU is out of memory.
+        FloatingPointError: The loss is not finite.
+        KeyboardInterrupt: On Ctrl-C, after the run was saved.
+        SystemExit: Likewise on SIGTERM.
     """
     last = Path(options.out) / "last.pt"
     try:

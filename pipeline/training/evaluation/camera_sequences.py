@@ -20,11 +20,11 @@ class CameraSequence:
     """Paths of the frames, and their ground truth.
 
     Attributes:
-        name: name of the sequence, unique in its folder.
-        frames: paths by number, without gaps.
-        truth: by number: the flow to the frame ``spacing`` before, in pixels, at every fourth pixel from the
+        name: Name of the sequence, unique in its folder.
+        frames: Paths by number, without gaps.
+        truth: By number: the flow to the frame ``spacing`` before, in pixels, at every fourth pixel from the
             third on, ``(H / 4, W / 4, 2)``; NaN where unknown.
-        spacing: distance in frames.
+        spacing: Distance in frames.
     """
 
     name: str
@@ -37,7 +37,7 @@ def find_camera_sequences(folder: Path) -> list[CameraSequence]:
     """All sequences of a folder and its subfolders, by name.
 
     Raises:
-        ValueError: the folder does not exist or has no sequence, or a sequence is incomplete.
+        ValueError: The folder does not exist or has no sequence, or a sequence is incomplete.
     """
     if not folder.is_dir():
         raise ValueError(f"{folder}: no such folder of camera sequences")
