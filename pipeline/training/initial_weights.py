@@ -73,7 +73,7 @@ def keeps_classifier(options: TrainingOptions, labels: Sequence[str]) -> bool:
 
 
 def freeze_batch_norm(model: nn.Module) -> None:
-    """Freezes statistics, weights and biases of every batch-norm; call it after ``model.train()``."""
+    """Freezes statistics, weights and biases of every batch norm; call it after ``model.train()``."""
     for module in model.modules():
         if isinstance(module, _BatchNorm):
             module.eval().requires_grad_(False)

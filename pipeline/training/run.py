@@ -103,7 +103,7 @@ def _introduce(run: Trainer, reporter: Reporter) -> None:
         start = f"step {run.step} of the previous run"
     elif options.init:
         start += "" if keeps_classifier(options, run.labels) else ", with a new classifier"
-    fixed = ", batch-norm frozen" if options.freeze_batch_norm else ""
+    fixed = ", batch norm frozen" if options.freeze_batch_norm else ""
     backbone = _backbone_text(options.backbone_rate)
     reporter.notify(
         f"ResNet-{model.depth}, {model.num_past} past frames of {model.image_size} px, "

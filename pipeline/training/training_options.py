@@ -56,7 +56,7 @@ class TrainingOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     gradient_checkpointing: bool
     """Recompute each stage in the backward pass: less memory, more time."""
     freeze_batch_norm: bool
-    """Freeze statistics, weights and biases of batch-norm."""
+    """Freeze statistics, weights and biases of batch norm."""
     backbone_rate: Annotated[float, msgspec.Meta(ge=0, le=100)]
     """Learning rate of the backbone relative to the head's; 0 = frozen."""
     keep_motion_weight: NonNegative

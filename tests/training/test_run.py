@@ -78,7 +78,7 @@ def test_a_folder_of_clips_becomes_a_checkpoint(tmp_path: Path, capsys: pytest.C
     summary = fit(load_options(None, settings(SMALL), {"out": str(out), "data": str(clips)}))
     printed = capsys.readouterr().out
     assert "from the weights of motion_resnet18, with a new classifier; 6 steps of 4 clips" in printed
-    assert "the backbone at 0.1 of that, batch-norm frozen" in printed
+    assert "the backbone at 0.1 of that, batch norm frozen" in printed
     assert "dense motion is kept close to its initial state" in printed
     assert f"inference.checkpoint={out / 'model.safetensors'} --set history.spacing_ms=100" in printed
     held_out = summary["held_out"]

@@ -50,7 +50,7 @@ _CALM: Final = 0.85
 _ROOM: Final = 0.6
 """Fraction of the target above which the required time with headroom is four times as long."""
 _FALLING: Final = 0.9
-"""Fraction of the last age below which the age is falling by itself."""
+"""If the age is below this fraction of the last one, it is falling by itself."""
 _HELPED: Final = 0.8
 """Fraction of the age at the start of a late spell below which turning down has helped."""
 

@@ -57,7 +57,7 @@ class Footage:
         """The chosen windows with their frames, in time order; a window may be chosen more than once.
 
         Args:
-            chosen: Increasing indices into ``windows``.
+            chosen: Indices into ``windows``, in non-decreasing order.
         """
         held: dict[int, Image] = {}
         frames = enumerate(image for _, image in read_frames(self.path))

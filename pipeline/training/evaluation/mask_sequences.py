@@ -44,7 +44,7 @@ class MaskSequence:
     def truth(self, index: int) -> tuple[Mask, Mask]:
         """Moving pixels of a frame with a mask, and which pixels are scored, ``(H, W)`` each.
 
-        CDnet's shadows (50) count as static; its 85 and 170 are not scored.
+        CDnet's shadows (value 50) count as static; its values 85 and 170 are not scored.
 
         Raises:
             ValueError: A file is missing or damaged, or the region has another size.

@@ -209,7 +209,7 @@ class MotionRenderer:
         shake = shake * uniform(generator, (n, length, 1), 0, 4 / 96)  # half widths: up to 4 px of 192
         places = [(2 * i + 1 - self.supersample) / self.supersample for i in range(self.supersample)]
         spots = torch.cartesian_prod(torch.tensor(places), torch.tensor(places)).to(self.device) / side
-        # ordered so that neighbours in time are not neighbours in the pixel
+        # ordered so that consecutive samples are not adjacent within the pixel
         times = (torch.arange(len(spots), device=self.device) * 3 % len(spots) + 0.5) / len(spots) - 0.5
         total = torch.zeros((n, 3, length * side, side), device=self.device)
         for spot, time in zip(spots, times, strict=True):
