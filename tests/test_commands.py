@@ -20,7 +20,7 @@ PASSWORD = "hunter2"
 RUN = ["--headless", "--no-web"]
 QUICK_ERRORS = {
     "no file": (["capture", "--source", "no.mp4"], "no.mp4: no such file or folder; check the path"),
-    "not a video": (["capture", "--source", "text.mp4"], "text.mp4: not a video, or damaged"),
+    "not a video": (["capture", "--source", "text.mp4"], "text.mp4: not a video, or too damaged"),
     "empty file": (["capture", "--source", "empty.mp4"], "the file is empty; was it copied completely?"),
     "only sound": (["capture", "--source", "sound.wav"], "has no video track; choose another file"),
     "empty folder": (["capture", "--source", "folder"], "the folder contains no images (.bmp"),

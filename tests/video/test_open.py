@@ -50,7 +50,7 @@ def test_a_webcam_needs_no_ffmpeg_and_nothing_needs_torch() -> None:
         ("rtsp://host:99999/x", "not a valid URL"),
         ("rtsp://user:se/cret@host/x", "/ is %2F"),
         ("rtsp://host/a b", "write %20"),
-        ("admin:hunter2@rtsp://host/x", "the text before :// is not known"),
+        ("admin:hunter2@rtsp://host/x", "the text before :// is not supported"),
     ],
 )
 def test_bad_url_says_what_to_do(text: str, words: str) -> None:

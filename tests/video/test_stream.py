@@ -161,7 +161,7 @@ def test_frozen_camera_is_noticed_and_comes_back(camera: RtspCamera) -> None:
     camera.freeze()
     wait_for_state(reader, "down")
     # Where its last packets came late they hold no whole picture, and that is what is reported.
-    reasons = ("no answer within 1 s", "no picture for 1 s")
+    reasons = ("no answer within 1 s", "no frame for 1 s")
     assert any(words in event for event in reader.pop_events() for words in reasons)
     camera.thaw()
     assert take_until(reader, lambda captured: captured.epoch > before.epoch).epoch == before.epoch + 1
@@ -274,7 +274,7 @@ def test_refused_connection() -> None:
 
 
 def test_unknown_host() -> None:
-    with pytest.raises(SourceError, match=r"host no-such-camera\.invalid is not known"):
+    with pytest.raises(SourceError, match=r"host no-such-camera\.invalid can't be found"):
         open_source("rtsp://no-such-camera.invalid/x", options()).open()
 
 
