@@ -20,12 +20,12 @@ PASSWORD = "hunter2"
 RUN = ["--headless", "--no-web"]
 QUICK_ERRORS = {
     "no file": (["capture", "--source", "no.mp4"], "no.mp4: no such file or folder; check the path"),
-    "not a video": (["capture", "--source", "text.mp4"], "text.mp4: not a video, or damaged"),
+    "not a video": (["capture", "--source", "text.mp4"], "text.mp4: not a video, or too damaged"),
     "empty file": (["capture", "--source", "empty.mp4"], "the file is empty; was it copied completely?"),
-    "only sound": (["capture", "--source", "sound.wav"], "has no video track; choose a video"),
-    "empty folder": (["capture", "--source", "folder"], "the folder holds no images (.bmp"),
-    "scheme": (["capture", "--source", f"gopher://me:{PASSWORD}@x/y"], "gopher:// is not known; use one of"),
-    "no host": (["capture", "--source", "rtsp:///live"], "names no host; write it as rtsp://host:port/path"),
+    "only sound": (["capture", "--source", "sound.wav"], "has no video track; choose another file"),
+    "empty folder": (["capture", "--source", "folder"], "the folder contains no images (.bmp"),
+    "scheme": (["capture", "--source", f"gopher://me:{PASSWORD}@x/y"], "gopher:// is not supported; use one"),
+    "no host": (["capture", "--source", "rtsp:///live"], "the URL has no host; write it as rtsp://host"),
     "half a URL": (["capture", "--source", f"rtsp:/me:{PASSWORD}@x/y"], "no such file or folder"),
     "no camera": (["capture", "--source", "97"], "camera 97: no such camera; plug one in"),
     "unknown key": ([*RUN, "--set", "capture.colour=7"], "unknown key 'capture.colour'; all keys are in"),
@@ -116,7 +116,7 @@ QUICK_ERRORS = {
     "no zones file": ([*RUN, "--set", "watch.file=no.toml"], "no.toml: no such configuration file"),
     "not a checkpoint": (["inference", "--set", "inference.checkpoint=text.mp4"], "not a safetensors file"),
     "empty checkpoint": (["inference", "--set", "inference.checkpoint=empty.mp4"], "not a safetensors file"),
-    "no checkpoint": ([*RUN, "--set", "inference.checkpoint=absent"], "no checkpoint 'absent'; shipped: mot"),
+    "no checkpoint": ([*RUN, "--set", "inference.checkpoint=absent"], "no checkpoint 'absent'; available: m"),
     "no checkpoint file": (["inference", "--set", "inference.checkpoint=no.safetensors"], "no such file"),
     "no endpoint": (["capture", "--set", "endpoints.frames=['tcp://x']"], "write ipc://path or tcp://host:"),
     "long path": (
@@ -141,7 +141,7 @@ QUICK_ERRORS = {
     "not a key": (["sink", "--set", "security.secret_key=text.mp4"], "create one with `kvq-stream"),
     "name of a key": (["keys", "new", "a/b"], "use 1 to 64 letters, digits, - and _"),
     "allow a secret key": (["keys", "allow", "mine.key_secret"], "allow the public one, mine.key"),
-    "export without a format": (["export", "--out", "step.txt"], "step.txt: give --format, onnx or openvino"),
+    "export without a format": (["export", "--out", "step.txt"], "step.txt: give --format onnx or openvino"),
     "suffix of an export": (
         ["export", "--out", "step.xml", "--format", "onnx"],
         "step.xml: a file of format onnx ends in .onnx",

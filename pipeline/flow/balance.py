@@ -1,7 +1,8 @@
 """Selects streams to move so that workers carry equal shares. Pure.
 
-A worker is left alone until it is clearly off its fair share, then rebalanced to well within that bound, so
-that small load changes cause no moves. A move is made only if the reverse move would not pay off.
+A worker is rebalanced only once its load deviates from its fair share by more than the tolerance, and then to
+within half of it, so that small load changes cause no moves. A move is made only if the reverse move would
+not pay off.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,7 +13,7 @@ from pipeline.base.text import StreamId
 
 @dataclass(slots=True)
 class Standing:
-    """The load of one worker, and what it can give and take now.
+    """The load of one worker, and how many streams it can give and take now.
 
     Attributes:
         capacity: Relative to the other workers; positive.
@@ -43,7 +44,7 @@ class Standing:
 
 
 class Balance:
-    """Rebalances workers and tracks which ones are in progress.
+    """Rebalances workers and tracks which of them are still being rebalanced.
 
     Args:
         spare: Tolerated deviation from the fair share, as a fraction of that share.
@@ -66,7 +67,7 @@ class Balance:
     def _even_out_one(
         self, name: str, fair: float, workers: Mapping[str, Standing]
     ) -> Iterator[tuple[StreamId, str, str]]:
-        """Yields moves for one worker until it is well within the bound or nothing more can move now."""
+        """Yields moves for one worker until it is within half the tolerance or nothing more can move now."""
         own = workers[name]
         gives = own.level > fair
         while abs(own.level - fair) > self._spare / 2 * fair and (own.level > fair) == gives:

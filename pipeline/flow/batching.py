@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 _SHARE = 0.25  # fraction of a recent step; beyond it the waiting frames lose more than the others gain
 _MEMORY = 0.2  # weight of the newest value in the running means
-_LATE = 0.5  # a stream later than this many of its intervals has stalled
+_LATE = 0.5  # a stream overdue by more than this fraction of its interval has stalled
 
 
 class BatchWindow:
@@ -42,7 +42,7 @@ class BatchWindow:
         self._interval_ns.pop(stream_id, None)
 
     def until_ns(self, now_ns: int, missing: Iterable[str]) -> int:
-        """Until when to wait for streams that have no frame in the step yet.
+        """Time until which the step waits for streams that have no frame in it yet.
 
         Args:
             now_ns: When the step could begin.

@@ -1,7 +1,7 @@
 """The owner of each stream in a fleet, and the moves that are needed. Pure.
 
 Streams of a failed worker are placed elsewhere at once. All other moves are gradual: a drained worker is
-emptied and a new or returning one is filled a few streams at a time, and no stream moves twice in a minute.
+emptied and a new or returning one is filled a few streams at a time. No stream moves twice in ``settle_s``.
 """
 
 from collections.abc import Iterable, Mapping
@@ -64,7 +64,7 @@ class _Stream:
     move: Move | None = None
     load: float | None = None
     moved_ns: int | None = None
-    orphaned_by: str = "it is new"
+    orphaned_by: str = "new stream"
 
     def belongs_to(self, worker: str, generation: int) -> bool:
         return bool(self.owner and (self.owner.worker, self.owner.generation) == (worker, generation))
@@ -127,7 +127,7 @@ class FleetTable:
         return sorted((worker, name, generation) for (worker, name), generation in self._stale.items())
 
     def add_stream(self, stream_id: StreamId, *, last_generation: int = -1) -> None:
-        """Adds a stream that needs an owner; does nothing if it is known.
+        """Adds a stream that needs an owner; for a known one, only notes the generation.
 
         Args:
             stream_id: Its name.
@@ -135,7 +135,7 @@ class FleetTable:
                 gets a higher one, even if the table that assigned it and the worker are gone.
         """
         last = max(last_generation, self._retired.pop(stream_id, -1))
-        found = "its worker did not answer" if last >= 0 else "it is new"
+        found = "its worker did not answer" if last >= 0 else "new stream"
         self._streams.setdefault(stream_id, _Stream(orphaned_by=found))
         self.note_generation(stream_id, last)
 
@@ -181,7 +181,7 @@ class FleetTable:
                 self._stale[name, stream_id] = generation
         for stream_id, stream in self._streams.items():
             if stream.owner and stream.owner.worker == name and stream_id not in owned and not stream.move:
-                stream.owner, stream.orphaned_by = None, f"{name} lost it"
+                stream.owner, stream.orphaned_by = None, f"lost by {name}"
                 self._steadiness.put_off(name, now_ns)
 
     def worker_down(self, name: str, now_ns: int) -> None:
@@ -223,7 +223,7 @@ class FleetTable:
         moves += self._empty_drained(standings)
         rest = {name: one for name, one in standings.items() if name not in self._draining}
         return moves + [
-            self._begin(stream_id, source, target, f"to even out {source} and {target}")
+            self._begin(stream_id, source, target, f"to balance {source} and {target}")
             for stream_id, source, target in (self._balance.even_out(rest) if rest else ())
         ]
 
@@ -249,7 +249,7 @@ class FleetTable:
             move: The failed move.
             why: Human-readable reason.
             now_ns: Current time.
-            kept: The source certainly still owns the stream, and the target never did.
+            kept: It is certain that the source still owns the stream and that the target never did.
         """
         if move.target in self._workers:
             self._steadiness.put_off(move.target, now_ns)
@@ -335,7 +335,7 @@ class FleetTable:
             return False
         if stream.owner and stream.owner.worker != name:
             self._stale[stream.owner.worker, stream_id] = stream.owner.generation
-        stream.owner, stream.move = Owner(name, generation, now_ns, f"{name} has it"), None
+        stream.owner, stream.move = Owner(name, generation, now_ns, f"claimed by {name}"), None
         stream.last, stream.moved_ns = generation, now_ns
         return True
 

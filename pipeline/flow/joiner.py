@@ -82,7 +82,7 @@ class Joiner(Generic[P]):
         self._newest_prediction = frame_id
 
     def end_predictions(self, session: int, epoch: int) -> None:
-        """Records that no more predictions come for this session up to this epoch."""
+        """Records that no more predictions will arrive for this session up to this epoch."""
         self._ended = session, epoch
 
     def pop_ready(self, now_ns: int) -> Joined[P] | None:

@@ -11,12 +11,12 @@ class Ring(Generic[T]):
     """Holds at most ``capacity`` items; safe between one producer thread and one consumer thread.
 
     ``append`` is the newest-frame policy: it never waits and returns the evicted item. ``put`` is the
-    every-frame policy: it waits for room. Every evicted item is returned to the caller, who counts it.
+    every-frame policy: it waits for room. Every evicted item is returned, so that the caller can count it.
     """
 
     def __init__(self, capacity: int) -> None:
         if capacity < 1:
-            raise ValueError(f"a ring holds at least one item, not {capacity}")
+            raise ValueError(f"the capacity of a ring must be at least 1, not {capacity}")
         self._items: deque[T] = deque()
         self._capacity = capacity
         self._changed = Condition()

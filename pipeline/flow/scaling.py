@@ -16,7 +16,7 @@ _S = 1_000_000_000
 _AT_ONCE = 0.05
 """Fraction of the workers that may be removed at the same time, but at least one."""
 _CALM = 0.5
-"""Workers are removed only if dropped frames and their age are below this fraction of the limits."""
+"""Workers are removed only if dropped frames and prediction age are below this fraction of the limits."""
 
 _Workers = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
 
@@ -32,7 +32,7 @@ class ScalingPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         more_after_s: How long frames must be dropped or late before workers are added.
         more_pause_s: Pause after a change before more are added; new workers take time to start and fill.
         fewer_after_s: How long load must be low and the number unchanged before workers are removed.
-        limits: Limits of dropped frames and their age.
+        limits: Limits on dropped frames and on the age of predictions.
     """
 
     least: _Workers = 1
@@ -70,7 +70,7 @@ class Scaler:
 
         Args:
             loads: The newest report of each running worker.
-            present: Number of workers, including starting ones and without drained ones.
+            present: Number of workers, including those that are starting and excluding drained ones.
             now_ns: Current time.
         """
         wanted = self._wanted(loads, present, now_ns)
@@ -83,7 +83,7 @@ class Scaler:
         policy, pressure = self._policy, pressure_of(loads)
         bounded = min(max(present, policy.least), policy.most)
         if bounded != present:
-            return Wanted(bounded, f"there are to be {policy.least} to {policy.most}")
+            return Wanted(bounded, f"the policy allows {policy.least} to {policy.most} workers")
         dropped, age = pressure.dropped / policy.limits.dropped, pressure.age_ms / policy.limits.age_ms
         said = f"{pressure.dropped:.1%} of the frames dropped, predictions {pressure.age_ms:.0f} ms old"
         suffers = max(dropped, age) > 1 and pressure.busy >= policy.goal_busy
@@ -97,7 +97,7 @@ class Scaler:
             )
             return Wanted(min(max(present + 1, needed), policy.most), said)
         if self._lasts(self._idle_since_ns, policy.fewer_after_s, now_ns):
-            return Wanted(fewer, f"workers are busy for {pressure.busy:.0%} of their time")
+            return Wanted(fewer, f"workers are busy {pressure.busy:.0%} of the time")
         return Wanted(present, said)
 
     def _rested(self, now_ns: int) -> bool:

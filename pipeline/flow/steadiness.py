@@ -1,10 +1,10 @@
-"""Tracks which workers are stable; unstable ones must prove themselves for longer."""
+"""Tracks which workers are stable; unstable ones wait longer before they are given streams."""
 
 from dataclasses import dataclass
 
 _S = 1_000_000_000
 _LONG = 10
-"""A worker whose uptime was more than this multiple of its waiting time starts over at the first wait."""
+"""If a worker was up for more than this multiple of its waiting time, its waiting time is reset."""
 _MOST_DOUBLINGS = 6
 
 

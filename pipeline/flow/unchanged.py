@@ -22,7 +22,7 @@ class KeptBytes:
         self._used = 0
 
     def exchange(self, old: int, new: int) -> bool:
-        """Replaces ``old`` bytes with ``new`` ones; if these do not fit, counts none and returns False."""
+        """Replaces ``old`` bytes with ``new`` ones; if they do not fit, frees ``old`` and returns False."""
         self._used -= old
         fits = self._used + new <= self._most
         self._used += new if fits else 0
@@ -55,7 +55,7 @@ class LastPicture(Generic[T]):
         return self._known if self._equals(self._compared(image), self._picture) else None
 
     def keep(self, image: Image, known: T) -> None:
-        """Stores the result of an image that went through the model, and copies its compared pixels."""
+        """Stores the result of an image that went through the model, and copies the pixels to compare."""
         compared = self._compared(image)
         if self._picture is None or self._picture.shape != compared.shape:
             old = 0 if self._picture is None else self._picture.nbytes
@@ -78,5 +78,5 @@ class LastPicture(Generic[T]):
     def _equals(self, image: Image, other: Image) -> bool:
         if self._tolerance:
             return bool(np.abs(image.astype(np.int16) - other).mean() <= self._tolerance)
-        middle = len(image) // 2  # sensor noise is everywhere: one row distinguishes almost all images
+        middle = len(image) // 2  # because of sensor noise, one row distinguishes almost all images
         return np.array_equal(image[middle], other[middle]) and np.array_equal(image, other)

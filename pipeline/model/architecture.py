@@ -19,15 +19,15 @@ MATCH_CHANNELS = 64
 FINE_CHANNELS = 32
 TEXTURE_CHANNELS = 8
 KEPT_FINE_CHANNELS = FINE_CHANNELS + 4 * TEXTURE_CHANNELS
-"""Fine features, and the four places of the texture that lie in a place of theirs."""
+"""Channels of a cached ``fine`` map: fine features, and the texture of the four positions in each cell."""
 
 
 class EntryShapes(NamedTuple):
     """Shapes of one cached frame, see ``pipeline.model.state.Entry``.
 
     Attributes:
-        keys: ``(L, V, S_k, D)``; that of the values too.
-        maps: Of ``match`` and ``fine``, each ``(C, rows, columns)``; none without dense motion.
+        keys: ``(L, V, S_k, D)``; the values have the same shape.
+        maps: ``(C, rows, columns)`` of ``match`` and of ``fine``; empty without dense motion.
     """
 
     keys: tuple[int, ...]
@@ -41,7 +41,7 @@ class Architecture:
     Attributes:
         depth: Depth of the ResNet: 18, 34, 50 or 101.
         num_classes: Number of output classes.
-        use_shared_weights: One backbone for all frames, or one per time step (initialised equal).
+        use_shared_weights: One backbone for all frames, or one per time step (initialised identically).
         d_model: ``D``.
         num_heads: ``H``; divides ``d_model``.
         num_layers: ``L``; each layer refines the queries of the previous one.
@@ -78,7 +78,7 @@ class Architecture:
     def __post_init__(self) -> None:
         for name in ("num_classes", "d_model", "num_heads", "num_layers", "num_past"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} {getattr(self, name)}: at least 1")
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
         if self.d_model % self.num_heads:
             raise ValueError(f"d_model {self.d_model} is not a multiple of num_heads {self.num_heads}")
         if self.attention not in ("match", "plain"):
@@ -90,7 +90,7 @@ class Architecture:
         if self.motion and not self.use_shared_weights:
             raise ValueError("motion needs use_shared_weights: the maps of a past frame are cached once")
         if not self.scales or not {*self.scales} <= {*SCALES} or len({*self.scales}) < len(self.scales):
-            raise ValueError(f"scales {list(self.scales)}: choose some of {', '.join(SCALES)}, each once")
+            raise ValueError(f"scales {list(self.scales)}: choose from {', '.join(SCALES)}, each once")
         object.__setattr__(self, "scales", tuple(self.scales))  # JSON has lists
         if self.tied_values is None:
             object.__setattr__(self, "tied_values", self.attention == "plain")
@@ -117,7 +117,7 @@ class Architecture:
 
 
 def _cells(pixels: int, stage: str) -> int:
-    """Each halving rounds up."""
+    """Length of a side in cells of a stage; each halving rounds up."""
     for _ in range(int(stage.removeprefix("layer")) + 1):
         pixels = (pixels + 1) // 2
     return pixels

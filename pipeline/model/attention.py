@@ -1,8 +1,8 @@
 """Attention of the newest frame (queries) over past frames (keys and values).
 
 Two kinds. ``match`` starts as a comparison of appearance: the query and key projections are initialised
-equal and compared by cosine, and the values carry the position of the match. ``plain`` uses scaled dot
-products, with position embeddings added to both keys and values. Both cache the bare projection of a
+identically and compared by cosine, and the values carry the position of the match. ``plain`` uses scaled
+dot products, with position embeddings added to both keys and values. Both cache the bare projection of a
 frame; position and slot embeddings are added on use, which is exact because the projection is linear.
 """
 

@@ -28,7 +28,7 @@ def save_checkpoint(
 ) -> None:
     """Writes a checkpoint; an existing file is replaced atomically.
 
-    The same network gives the same file, so models compiled for one can be used for the other.
+    The same network always gives the same bytes, so a model compiled for one file fits an identical one.
 
     Args:
         path: The ``.safetensors`` file; its folder is created if missing.

@@ -16,7 +16,7 @@ _STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """See the attributes of the same names of ``TemporalKVQResNetCBAM``.
+    """Properties of a network, named as in ``TemporalKVQResNetCBAM``.
 
     Attributes:
         architecture: The options that determine the weights.
@@ -38,7 +38,7 @@ def describe_checkpoint(path: str | Path) -> Description:
         path: A file, or the name of a shipped checkpoint such as ``motion_resnet18``.
 
     Raises:
-        CheckpointError: The file is missing, is not a checkpoint, or is of another version.
+        CheckpointError: The file is missing, is not a checkpoint, or has another version.
     """
     path = find_checkpoint(path)
     header = read_header(path)

@@ -55,7 +55,7 @@ def pick_device(name: str) -> "torch.device":
 
 
 def _may_have_gpu() -> bool:
-    """Whether a driver is installed of those through which torch finds devices that it calls ``cuda``."""
+    """Whether a driver is installed through which torch may find ``cuda`` devices."""
     if not sys.platform.startswith("linux") or _AMD_DRIVER.exists():
         return True
     try:

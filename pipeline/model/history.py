@@ -127,7 +127,7 @@ class StreamHistory(Generic[K]):
         return {slot.key for slot in trial.select(next_ns) if slot} - {-1}
 
     def forget_since(self, time_ns: int) -> None:
-        """Drops the frames from a time on, such as those found to be invalid."""
+        """Drops all frames from a time on, for example because they turned out to be invalid."""
         while self._frames and self._frames[-1].time_ns >= time_ns:
             self._frames.pop()
             self._last_ns = self._frames[-1].time_ns if self._frames else None
@@ -144,7 +144,7 @@ class StreamHistory(Generic[K]):
         """
         times = [frame.time_ns for frame in frames]
         if times != sorted(set(times)) or len(times) > _MOST_PER_SLOT * self._num_past:
-            raise ValueError("these are not the frames of a history")
+            raise ValueError("not the content of a history: frames must be in time order, and not too many")
         self._frames = deque(frames)
         self._intervals = deque(intervals, maxlen=_INTERVALS)
         self._last_ns = times[-1] if times else None

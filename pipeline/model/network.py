@@ -175,14 +175,14 @@ class TemporalKVQResNetCBAM(nn.Module):
 
         Args:
             frame: ``(B, 3, height, width)``.
-            state: Of the same streams.
+            state: State of the same streams.
             return_attention: Include the attention weights in the output.
 
         Returns:
             The output, and the frame's features for ``remember``.
 
         Raises:
-            ValueError: The state is of frames of another size.
+            ValueError: The state is for another frame size.
         """
         features = self.encode(frame)
         return self.answer(features, state, return_attention), features
@@ -211,12 +211,12 @@ class TemporalKVQResNetCBAM(nn.Module):
         """Dense motion of a frame against the state.
 
         Raises:
-            ValueError: The network has no dense motion, or the state is of frames of another size.
+            ValueError: The network has no dense motion, or the state is for another frame size.
         """
         if self.motion is None or state.match is None or state.fine is None:
             raise ValueError("this network has no dense motion: build it with motion=True")
         if state.fine.shape[-2:] != features["fine"].shape[-2:]:
-            raise ValueError("the state is of frames of another size: use init_state(batch_size, size)")
+            raise ValueError("the state is for another frame size: use init_state(batch_size, size)")
         motion: Motion = self.motion(features, state.match, state.fine, state.valid)
         return motion
 

@@ -35,9 +35,9 @@ class Preprocessing:
         if self.size < 32:
             raise ValueError(f"image_size {self.size}: the backbone needs at least 32 px")
         if self.keep_aspect and self.size % MULTIPLE_PX:
-            raise ValueError(f"a longer side of {self.size} px: must be a multiple of {MULTIPLE_PX}")
+            raise ValueError(f"the longer side must be a multiple of {MULTIPLE_PX} px, not {self.size}")
         if len(self.mean) != 3 or len(self.std) != 3 or not all(value > 0 for value in self.std):
-            raise ValueError("preprocessing needs three means and three positive deviations")
+            raise ValueError("preprocessing needs three means and three positive standard deviations")
 
     @property
     def factor(self) -> tuple[float, ...]:

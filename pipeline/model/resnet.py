@@ -22,9 +22,9 @@ _BLOCKS_BY_DEPTH = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (
 
 
 class _GatedBasicBlock(models.resnet.BasicBlock):  # type: ignore[misc]
-    """torchvision's ``BasicBlock`` with gates between its last batch-norm and the residual add."""
+    """torchvision's ``BasicBlock`` with gates between its last batch norm and the residual addition."""
 
-    cbam: CBAM  # put in by ResNetCBAM
+    cbam: CBAM  # set by ResNetCBAM
 
     def forward(self, x: Tensor) -> Tensor:
         out = self.relu(self.bn1(self.conv1(x)))
@@ -34,9 +34,9 @@ class _GatedBasicBlock(models.resnet.BasicBlock):  # type: ignore[misc]
 
 
 class _GatedBottleneck(models.resnet.Bottleneck):  # type: ignore[misc]
-    """torchvision's ``Bottleneck`` with gates between its last batch-norm and the residual add."""
+    """torchvision's ``Bottleneck`` with gates between its last batch norm and the residual addition."""
 
-    cbam: CBAM  # put in by ResNetCBAM
+    cbam: CBAM  # set by ResNetCBAM
 
     def forward(self, x: Tensor) -> Tensor:
         out = self.relu(self.bn1(self.conv1(x)))
@@ -54,7 +54,7 @@ class ResNetCBAM(models.ResNet):  # type: ignore[misc]
         num_classes: Adds average pooling and a linear classifier; None makes ``forward`` return the
             last feature map instead.
         start: Initialisation of the gates, see ``CBAMStart``.
-        identity_blocks: Residual branches start at zero (last batch-norm's weight 0), so that each
+        identity_blocks: Residual branches start at zero (last batch norm's weight is 0), so that each
             block starts as the identity; helps when deep networks are trained from scratch.
         gradient_checkpointing: In training, keep only the input of each stage and recompute the rest in
             the backward pass: less memory, about a third more time.
@@ -82,7 +82,7 @@ class ResNetCBAM(models.ResNet):  # type: ignore[misc]
         )
         self.channels = {f"layer{i + 1}": 64 * 2**i * (4 if depth >= 50 else 1) for i in range(4)}
         self.gradient_checkpointing = gradient_checkpointing
-        # added last, because torchvision's constructor sets the weight of every batch-norm to 1
+        # added last, because torchvision's constructor sets the weight of every batch norm to 1
         for stage, channels in self.channels.items():
             for block in getattr(self, stage):
                 block.cbam = CBAM(channels, start=start)
@@ -156,7 +156,7 @@ def _contexts(stage: nn.Module) -> tuple[AbstractContextManager[None], AbstractC
 
 @contextmanager
 def _frozen_statistics(stage: nn.Module) -> Iterator[None]:
-    """Prevents batch-norm from counting the same batch twice."""
+    """Prevents batch norm from counting the same batch twice."""
     norms = [module for module in stage.modules() if isinstance(module, _BatchNorm)]
     kept = [(norm.momentum, cast(Tensor, norm.num_batches_tracked).clone()) for norm in norms]
     for norm in norms:

@@ -34,7 +34,7 @@ def shipped(name: str) -> Path:
     """
     names = sorted(path.stem for path in _SHIPPED.glob("*.safetensors"))
     if name not in names:
-        raise CheckpointError(f"no checkpoint {name!r}; shipped: {', '.join(names) or 'none'}")
+        raise CheckpointError(f"no checkpoint {name!r}; available: {', '.join(names) or 'none'}")
     return _SHIPPED / f"{name}.safetensors"
 
 

@@ -95,7 +95,7 @@ class TemporalAttention(nn.Module):
             [table(*features[scale].shape[-2:]) for table, scale in zip(self.there, self.scales, strict=True)]
         )
         if keys.shape[3] != there.shape[0]:
-            raise ValueError("the state is of frames of another size: use init_state(batch_size, size)")
+            raise ValueError("the state is for another frame size: use init_state(batch_size, size)")
         layers = [cast(AttentionLayer, layer) for layer in self.layers]
         projections = self.appearance(new), *(layer.query(new) for layer in layers)
         tokens = here + projections[0]

@@ -13,7 +13,7 @@ from pipeline.runtime.engine import About, Answer, Engine, Remember
 from pipeline.runtime.step import Image, Memory, Motion, Part, Result, SizedEntry, Step
 
 MOST_SIZES = 8
-"""Each has an engine with its own weights, which takes seconds to open; peers decide which shapes arrive."""
+"""Maximum number of engines, each for one size: opening one takes seconds, and peers determine the sizes."""
 
 
 class Runtime:
@@ -34,7 +34,7 @@ class Runtime:
         engine: The engine for this size.
         labels: Names of the classes.
         num_past: ``T``.
-        most_streams: Streams per step; a larger batch gains nothing.
+        most_streams: Maximum streams per step; a larger batch is no faster.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Runtime:
     def size_of(self, height: int, width: int) -> Size:
         """The size at which the model sees an image of a stream without a past.
 
-        With ``MOST_SIZES`` in use, the one of those with the nearest aspect ratio.
+        If ``MOST_SIZES`` engines are open, it is the size of the one with the nearest aspect ratio.
         """
         rows, columns = size = self._model.preprocessing.picture_size(height, width)
         if size in self._engines or len(self._engines) < MOST_SIZES:
@@ -104,12 +104,12 @@ class Runtime:
                 new.
 
         Raises:
-            ValueError: Numbers of images and streams differ, entries are of another model, a known image has
+            ValueError: Numbers of images and streams differ, entries have another model, a known image has
                 no features, or a stream has entries of several sizes.
         """
         known = known or [None] * len(images)
         if not len(images) == len(past) == len(known):
-            raise ValueError(f"{len(images)} images of {len(past)} streams, {len(known)} of them known")
+            raise ValueError(f"{len(images)} images, {len(past)} streams, {len(known)} known: must be equal")
         if any(memory is not None and memory.features is None for memory in known):
             raise ValueError("a known image needs features, which this runtime does not keep")
         new: dict[Size, list[int]] = {}
@@ -165,7 +165,7 @@ class Runtime:
         """The entry of an image from another process, whose model saw it at a size.
 
         Raises:
-            ValueError: It is of another model, size or precision, or damaged.
+            ValueError: It has another model, size or precision, or is damaged.
         """
         if not self.is_ready(size):
             raise ValueError(f"no engine is open for images of {size[1]}x{size[0]} px")
@@ -206,7 +206,7 @@ class Runtime:
     def _size(self, image: Image, slots: Sequence[SizedEntry | None], known: Memory | None) -> Size:
         sizes = {slot.size for slot in slots if slot} | ({known.entry.size} if known else set())
         if len(sizes) > 1:
-            raise ValueError("remembered frames of several sizes: empty the stream's history")
+            raise ValueError("cached frames of several sizes: reset the stream's history")
         return sizes.pop() if sizes else self.size_of(*image.shape[:2])
 
     def _results(self, answer: Answer, past: Sequence[Sequence[Any]], size: Size) -> list[Result]:
@@ -236,9 +236,9 @@ def _check(part: Part) -> None:
         or len(part.data) != math.prod(part.shape) * np.dtype(kind).itemsize
         or min(part.shape, default=0) < 1
     ):
-        raise ValueError("the remembered frame is damaged")
+        raise ValueError("the cached frame is damaged")
     if ((np.frombuffer(part.data, kind) & exponent) == exponent).any():
-        raise ValueError("the remembered frame has numbers that are not finite")
+        raise ValueError("the cached frame contains non-finite numbers")
 
 
 def _entries(past: Sequence[Sequence[SizedEntry | None]]) -> list[list[Any]]:

@@ -12,7 +12,7 @@ _ON_CPUS = {"openvino": "openvino", "onnxruntime": "onnx"}
 
 
 class Choice(NamedTuple):
-    """A backend, and the reason in a few readable words."""
+    """A backend, and a short human-readable reason."""
 
     backend: str
     why: str
@@ -28,18 +28,18 @@ def choose_backend(device: str, precision: str) -> Choice:
     if device.startswith("cuda") or (device == "auto" and cuda_count()):
         return Choice("torch", "fastest on a CUDA device")
     if precision == "int8":
-        return Choice("openvino", "the only one with int8")
+        return Choice("openvino", "the only backend with int8")
     if precision == "bf16" and _has_bf16():
         return Choice("openvino", "fastest with bf16 on a CPU")
     if precision not in ("auto", "fp32"):
-        return Choice("torch", f"the only one with {precision}")
+        return Choice("torch", f"the only backend with {precision}")
     for backend, extra in _ON_CPUS.items():
         try:
             for package in EXTRAS[extra]:
                 load_package(package)
         except MissingPackageError:
             continue
-        return Choice(backend, "fastest of those installed for a CPU")
+        return Choice(backend, "fastest installed backend for a CPU")
     return Choice("torch", "openvino would be about twice as fast on a CPU: pip install openvino")
 
 

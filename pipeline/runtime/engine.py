@@ -45,7 +45,7 @@ class Engine(Protocol):
         device: Name of the device in torch's notation.
         precision: ``fp32``, ``fp16``, ``bf16`` or ``int8``.
         threads: CPU threads in use.
-        most_streams: Streams per step; a larger batch gains nothing.
+        most_streams: Maximum streams per step; a larger batch is no faster.
     """
 
     backend: str
@@ -78,7 +78,7 @@ class Engine(Protocol):
         """Builds an entry of this engine from valid parts.
 
         Raises:
-            ValueError: They are of another model, image size or precision.
+            ValueError: They have another model, image size or precision.
         """
         ...
 
@@ -87,5 +87,5 @@ class Engine(Protocol):
         ...
 
     def details(self) -> About:
-        """Facts worth showing in addition to the attributes, or in their place."""
+        """Facts worth showing in addition to the attributes, or instead of them."""
         ...

@@ -48,8 +48,8 @@ def open_runtime(checkpoint: str | Path, options: Options | None = None, *, back
     except Exception as error:  # incompatible packages may raise anything
         if backend != "auto" or chosen.backend == "torch" or precision == "int8":
             raise
-        options.log(f"{chosen.backend} can't run it ({type(error).__name__}: {error}): using torch instead")
-        chosen = Choice("torch", f"{chosen.backend} can't run it")
+        options.log(f"{chosen.backend} can't run this model ({type(error).__name__}: {error}): using torch")
+        chosen = Choice("torch", f"{chosen.backend} can't run this model")
         runtime = _open_with_torch(path, replace(options, why=chosen.why))
     if chosen.backend != "torch" and "torch" in sys.modules:  # not loaded if the step was cached
         sys.modules["torch"].set_num_threads(1)

@@ -20,10 +20,10 @@ class Motion:
     """Dense motion of one image, at stride 4 of the network's input; float32, slots oldest first.
 
     Attributes:
-        flow: Displacement of each place to its position in each past frame, ``(T, 2, h, w)``, x right and y
+        flow: Displacement of each position to its place in each past frame, ``(T, 2, h, w)``, x right and y
             down, in pixels of the network's input; zeros for a slot without a frame.
         uncertainty: Expected error of the flow in pixels, ``(T, h, w)``.
-        moving: Probability that the place moves independently of the camera, ``(h, w)``.
+        moving: Probability that the position moves independently of the camera, ``(h, w)``.
         camera: Affine map of the static background from new to past coordinates, each from -1 to 1,
             ``(T, 2, 3)``.
     """
@@ -118,8 +118,8 @@ class Step:
         predictions have been sent.
 
         Raises:
-            ValueError: Called for the first time after the next ``infer``, by a runtime whose steps share
-                their memory.
+            ValueError: First called after the next ``infer``, if the steps of the runtime share their
+                memory.
         """
         if self._memories is None:
             self._memories, passes = self._remember()

@@ -24,11 +24,11 @@ class Sources(NamedTuple):
     """The data of a run.
 
     Attributes:
-        training: this rank's share of the training clips.
-        validation: clips for choosing the best weights.
-        held_out: clips for the final metrics; None if these come from other images, see `evaluate`.
-        windows: for recorded clips, the number of windows for training and validation.
-        clips: for recorded clips, the keys of the clips in ``train`` and ``held_out``, and in
+        training: This rank's share of the training clips.
+        validation: Clips for choosing the best weights.
+        held_out: Clips for the final metrics; None if these come from other images, see `evaluate`.
+        windows: For recorded clips, the number of windows for training and validation.
+        clips: For recorded clips, the keys of the clips in ``train`` and ``held_out``, and in
             ``validation`` if that is a separate set.
     """
 
@@ -43,7 +43,7 @@ class Interleaved:
     """Every ``count``-th batch of a source, for ranks that read the same data.
 
     Attributes:
-        labels: names of the classes.
+        labels: Names of the classes.
     """
 
     def __init__(self, source: ClipSource, ranks: Ranks) -> None:
@@ -66,7 +66,7 @@ def open_sources(options: TrainingOptions, ranks: Ranks, notify: Callable[[str],
     """Opens the data named in the options.
 
     Raises:
-        ValueError: images or clips are missing or invalid.
+        ValueError: Images or clips are missing or invalid.
     """
     return _recorded(options, ranks, notify) if options.data else _rendered(options, ranks)
 
@@ -77,7 +77,7 @@ def open_scenes(options: TrainingOptions, ranks: Ranks) -> SceneRenderer | Films
     On a GPU a second process renders while this one trains.
 
     Raises:
-        ValueError: images are missing, or the batch can't be divided among the ranks.
+        ValueError: Images are missing, or the batch can't be divided among the ranks.
     """
     if not options.scene_batch_size:
         return None

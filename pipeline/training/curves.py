@@ -12,11 +12,11 @@ def draw_curves(metrics: Path, picture: Path) -> None:
     """Plots the content of a ``metrics.jsonl``.
 
     Args:
-        metrics: the JSON-lines file of a run.
-        picture: the PNG file to write; an existing one is replaced atomically.
+        metrics: The JSON-lines file of a run.
+        picture: The PNG file to write; an existing one is replaced atomically.
 
     Raises:
-        MissingPackageError: matplotlib is not installed.
+        MissingPackageError: Matplotlib is not installed.
     """
     need_extra("plots")
     from matplotlib.figure import Figure

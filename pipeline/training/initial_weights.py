@@ -26,12 +26,12 @@ def build_model(options: TrainingOptions, labels: tuple[str, ...]) -> TemporalKV
     """The network to train, with its initial weights.
 
     Args:
-        options: options of the run.
-        labels: names of the classes; if they differ from those of the checkpoint in ``init``, the
+        options: Options of the run.
+        labels: Names of the classes; if they differ from those of the checkpoint in ``init``, the
             classifier is reinitialised.
 
     Raises:
-        ValueError: the weights can't be read or belong to another network.
+        ValueError: The weights can't be read or belong to another network.
     """
     model = TemporalKVQResNetCBAM(
         replace(options.model, num_classes=len(labels)),
@@ -53,7 +53,7 @@ def check_init(options: TrainingOptions) -> None:
     """Checks that the network has the architecture of the checkpoint in ``init``; the size may differ.
 
     Raises:
-        ValueError: the architecture differs, or the checkpoint does not exist.
+        ValueError: The architecture differs, or the checkpoint does not exist.
     """
     if not is_checkpoint(options.init):
         return
@@ -73,7 +73,7 @@ def keeps_classifier(options: TrainingOptions, labels: Sequence[str]) -> bool:
 
 
 def freeze_batch_norm(model: nn.Module) -> None:
-    """Freezes statistics, weights and biases of every batch-norm; call it after ``model.train()``."""
+    """Freezes statistics, weights and biases of every batch norm; call it after ``model.train()``."""
     for module in model.modules():
         if isinstance(module, _BatchNorm):
             module.eval().requires_grad_(False)

@@ -26,9 +26,9 @@ def train(run: Trainer, reporter: Reporter) -> None:
     SIGTERM does the same, except under torchrun, which sends it to the remaining ranks if one fails.
 
     Raises:
-        KeyboardInterrupt: on Ctrl-C, after the run was saved.
-        SystemExit: likewise on SIGTERM.
-        FloatingPointError: the loss is not finite.
+        KeyboardInterrupt: On Ctrl-C, after the run was saved.
+        SystemExit: Likewise on SIGTERM.
+        FloatingPointError: The loss is not finite.
     """
     with (
         _stop_signals(alone=run.ranks.count == 1) as stop,
@@ -94,7 +94,7 @@ def _stop_signals(*, alone: bool) -> Iterator[list[int]]:
     """Collects the first Ctrl-C or SIGTERM in the yielded list; the second one ends the process.
 
     Args:
-        alone: not under torchrun, which forwards each Ctrl-C to ranks that already got it from the terminal.
+        alone: Not under torchrun, which forwards each Ctrl-C to ranks that already got it from the terminal.
     """
     stop: list[int] = []
     if current_thread() is not main_thread():
@@ -119,7 +119,7 @@ def _mean_of_pending(run: Trainer) -> list[float]:
     """Mean loss and accuracy since the last call, over all ranks; with scenes also ``_DENSE``.
 
     Raises:
-        FloatingPointError: the loss is not finite.
+        FloatingPointError: The loss is not finite.
     """
     metrics = torch.stack(run.pending)
     run.pending.clear()

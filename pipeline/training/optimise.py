@@ -20,9 +20,9 @@ def parameter_groups(
     """Splits parameters by weight decay (none for norms, biases, embeddings) and by learning rate.
 
     Args:
-        model: the model; parameters that need no gradient are skipped.
-        weight_decay: weight decay of the decayed parameters.
-        backbone_rate: learning rate of every ResNet in the model, relative to the others.
+        model: The model; parameters that need no gradient are skipped.
+        weight_decay: Weight decay of the decayed parameters.
+        backbone_rate: Learning rate of every ResNet in the model, relative to the others.
 
     Returns:
         Groups for an optimiser; ``rate`` in each is its factor on the learning rate.
@@ -55,7 +55,7 @@ def average_of(model: nn.Module) -> AveragedModel:
 
 
 def update_average(average: AveragedModel, model: nn.Module, decay: float, step: int) -> None:
-    """Moves the average towards the model; the decay grows from a small value up to ``decay``."""
+    """Moves the average towards the model; the decay grows from a small value to ``decay``."""
     now = min(decay, (1 + step) / (10 + step))
     average.multi_avg_fn = get_ema_multi_avg_fn(now)  # type: ignore[no-untyped-call]
     average.update_parameters(model)
@@ -69,9 +69,9 @@ def compile_features(
     Only the backbone is compiled: it takes most of the time, and attention and loss change their shapes.
 
     Args:
-        backbones: backbones of the model that the probe runs.
-        probe: runs one forward and backward pass; raises on failure.
-        notify: receives the message.
+        backbones: Backbones of the model that the probe runs.
+        probe: Runs one forward and backward pass; raises on failure.
+        notify: Receives the message.
 
     Returns:
         Whether the backbones are compiled.
@@ -86,5 +86,5 @@ def compile_features(
         reason = (str(error).strip().splitlines() or [""])[0][:120]
         notify(f"torch.compile failed ({type(error).__name__}: {reason}): training without it")
         return False
-    notify("compiled: the backbone")
+    notify("backbone compiled")
     return True

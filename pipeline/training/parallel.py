@@ -25,9 +25,9 @@ class Ranks:
     """This process within a distributed run.
 
     Attributes:
-        rank: number of this process, 0 for the leader.
-        count: number of processes.
-        device: device of this process.
+        rank: Number of this process, 0 for the leader.
+        count: Number of processes.
+        device: Device of this process.
     """
 
     rank: int
@@ -85,10 +85,10 @@ def joined(device: str) -> Iterator[Ranks]:
     """Joins the processes started by torchrun; without torchrun, a single rank.
 
     Args:
-        device: as for `pick_device`; under torchrun, ``cuda`` means each rank's own GPU.
+        device: As for `pick_device`; under torchrun, ``cuda`` means each rank's own GPU.
 
     Raises:
-        ValueError: the device does not exist, or there are more ranks than GPUs.
+        ValueError: The device does not exist, or there are more ranks than GPUs.
     """
     chosen = pick_device(device)
     count, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))

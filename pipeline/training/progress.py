@@ -38,7 +38,7 @@ class Reporter:
     because they will be written again.
 
     Attributes:
-        progress: the progress bars; hidden without a terminal.
+        progress: The progress bars; hidden without a terminal.
     """
 
     def __init__(
@@ -54,12 +54,12 @@ class Reporter:
         """Sets up the output.
 
         Args:
-            metrics: the JSON-lines file.
-            console: console for messages; None for standard output.
-            every_s: time between two plain lines.
-            title: title of the panel.
-            from_step: step to resume from; 0 starts a new file.
-            quiet: neither write nor show anything, for ranks other than the leader.
+            metrics: The JSON-lines file.
+            console: Console for messages; None for standard output.
+            every_s: Time between two plain lines.
+            title: Title of the panel.
+            from_step: Step to resume from; 0 starts a new file.
+            quiet: Neither write nor show anything, for ranks other than the leader.
         """
         self._path, self._every_s, self._from_step = metrics, every_s, from_step
         self._console = console or Console()

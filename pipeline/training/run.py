@@ -19,7 +19,7 @@ from pipeline.training.trainer import Trainer
 from pipeline.training.training_options import TrainingOptions, is_checkpoint
 
 _DENSE_MOTION_STAYS = "dense motion is frozen; the classifier uses it as input"
-_DENSE_MOTION_IS_KEPT = "dense motion is kept close to the initial one; the classifier uses it as input"
+_DENSE_MOTION_IS_KEPT = "dense motion is kept close to its initial state; the classifier uses it as input"
 _DENSE_MOTION_SUFFERS = (
     "warning: the backbone is trained but dense motion is not, so dense motion gets worse: use the default "
     "keep_motion_weight, or train on layered scenes as well (--set scene_batch_size=8)"
@@ -37,11 +37,11 @@ def fit(options: TrainingOptions) -> dict[str, Any]:
         recipe, held-out evaluation. It is empty on ranks other than 0.
 
     Raises:
-        ValueError: invalid options, nothing to resume, an earlier run in ``out``, or missing images.
-        UserError: the disk is full (``last.pt`` remains complete), or the GPU is out of memory.
-        FloatingPointError: the loss is not finite.
-        KeyboardInterrupt: on Ctrl-C, after the run was saved.
-        SystemExit: likewise on SIGTERM.
+        ValueError: Invalid options, nothing to resume, an earlier run in ``out``, or missing images.
+        UserError: The disk is full (``last.pt`` remains complete), or the GPU is out of memory.
+        FloatingPointError: The loss is not finite.
+        KeyboardInterrupt: On Ctrl-C, after the run was saved.
+        SystemExit: Likewise on SIGTERM.
     """
     last = Path(options.out) / "last.pt"
     try:
@@ -103,7 +103,7 @@ def _introduce(run: Trainer, reporter: Reporter) -> None:
         start = f"step {run.step} of the previous run"
     elif options.init:
         start += "" if keeps_classifier(options, run.labels) else ", with a new classifier"
-    fixed = ", batch-norm frozen" if options.freeze_batch_norm else ""
+    fixed = ", batch norm frozen" if options.freeze_batch_norm else ""
     backbone = _backbone_text(options.backbone_rate)
     reporter.notify(
         f"ResNet-{model.depth}, {model.num_past} past frames of {model.image_size} px, "

@@ -20,7 +20,7 @@ def write_state(path: Path, state: dict[str, Any]) -> None:
     """Writes tensors and plain values; an existing file is replaced atomically.
 
     Raises:
-        OSError: the file can't be written.
+        OSError: The file can't be written.
     """
     for unfinished in path.parent.glob(f".{path.name}.*{PARTIAL}"):  # of a process that was killed
         unfinished.unlink(missing_ok=True)
@@ -33,7 +33,7 @@ def read_state(path: Path, device: torch.device) -> dict[str, Any]:
     """Reads what `write_state` wrote; nothing in the file is executed.
 
     Raises:
-        ValueError: the file is missing or damaged.
+        ValueError: The file is missing or damaged.
     """
     if not path.is_file():
         raise ValueError(f"nothing to resume: there is no {path}")
@@ -49,10 +49,10 @@ def full_disk_explained(last: Path) -> Iterator[None]:
     """Turns a full-disk error into one line with the state of the run and what to do.
 
     Args:
-        last: the state to resume from.
+        last: The state to resume from.
 
     Raises:
-        UserError: no space is left.
+        UserError: No space is left.
     """
     try:
         yield

@@ -13,11 +13,11 @@ class Clips(NamedTuple):
 
     Attributes:
         frames: RGB between 0 and 1, ``(n, T + 1, 3, size, size)``, oldest first; see `normalised`.
-        labels: class of the newest frame, ``(n,)``.
-        windows: view of each frame, ``(n, T + 1, 2, 3)`` affine maps from screen to image; None if
+        labels: Class of the newest frame, ``(n,)``.
+        windows: View of each frame, ``(n, T + 1, 2, 3)`` affine maps from screen to image; None if
             unknown.
-        present: which past frames are present, ``(n, T)`` bool; None for all.
-        numbers: number of the recorded clip of each window, ``(n,)``; None if each is its own clip.
+        present: Which past frames are present, ``(n, T)`` bool; None for all.
+        numbers: Number of the recorded clip of each window, ``(n,)``; None if each is its own clip.
     """
 
     frames: Tensor

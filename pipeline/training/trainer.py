@@ -47,18 +47,18 @@ class Trainer:
     ``last.pt`` computes the same as an uninterrupted run, and no generator state is saved.
 
     Attributes:
-        options: options of the run.
-        labels: names of the classes.
-        clips: for recorded clips, the keys of the clips in each part of the split; otherwise None.
+        options: Options of the run.
+        labels: Names of the classes.
+        clips: For recorded clips, the keys of the clips in each part of the split; otherwise None.
         precision: ``fp32``, ``bf16`` or ``fp16``.
-        model: the network in training.
-        average: its averaged weights (in ``average.module``), which are validated and saved.
-        step: optimiser steps so far.
-        elapsed_s: training time so far.
-        best: validation accuracy of the best weights so far, -1 before the first validation.
-        best_step: step of the best weights, see ``validate``.
-        stale: validations since the last improvement.
-        pending: metrics of the steps since the last log line: loss and training accuracy; with layered
+        model: The network in training.
+        average: Its averaged weights (in ``average.module``), which are validated and saved.
+        step: Optimiser steps so far.
+        elapsed_s: Training time so far.
+        best: Validation accuracy of the best weights so far, -1 before the first validation.
+        best_step: Step of the best weights, see ``validate``.
+        stale: Validations since the last improvement.
+        pending: Metrics of the steps since the last log line: loss and training accuracy; with layered
             scenes also the loss, end-point error and mask overlap of dense motion.
     """
 
@@ -73,7 +73,7 @@ class Trainer:
         """Opens the data and builds the run from the options; see `TrainingOptions`.
 
         Raises:
-            ValueError: an option does not fit the machine or the files.
+            ValueError: An option does not fit the machine or the files.
         """
         check_init(options)
         self.options = options
@@ -284,7 +284,7 @@ class Trainer:
         """Writes ``last.pt``, from which the run can be resumed.
 
         Raises:
-            FloatingPointError: a weight is not finite; the file is left unchanged.
+            FloatingPointError: A weight is not finite; the file is left unchanged.
         """
         if not torch.stack([weights.isfinite().all() for weights in self.model.parameters()]).all():
             raise FloatingPointError(f"weights are not finite at step {self.step}: lower learning_rate")
@@ -311,7 +311,7 @@ class Trainer:
         """Resumes from ``last.pt``.
 
         Raises:
-            ValueError: it is missing or damaged, or was written with other options, classes or clips.
+            ValueError: It is missing or damaged, or was written with other options, classes or clips.
         """
         path = self.out / "last.pt"
         state = read_state(path, self.device)
@@ -322,7 +322,7 @@ class Trainer:
         if tuple(state["labels"]) != self.labels:
             raise ValueError(
                 f"cannot resume {path}: its classes are {', '.join(state['labels'])}, "
-                f"those of the data {', '.join(self.labels)}"
+                f"but the data has {', '.join(self.labels)}"
             )
         if state.get("windows") != self.windows:
             raise ValueError(

@@ -56,7 +56,7 @@ class TrainingOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     gradient_checkpointing: bool
     """Recompute each stage in the backward pass: less memory, more time."""
     freeze_batch_norm: bool
-    """Freeze statistics, weights and biases of batch-norm."""
+    """Freeze statistics, weights and biases of batch norm."""
     backbone_rate: Annotated[float, msgspec.Meta(ge=0, le=100)]
     """Learning rate of the backbone relative to the head's; 0 = frozen."""
     keep_motion_weight: NonNegative
@@ -74,7 +74,7 @@ class TrainingOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     learning_rate: Positive
     """Maximum learning rate, after the warm-up."""
     warmup_steps: Count
-    """Steps of linear warm-up before the cosine."""
+    """Steps of linear warm-up before the cosine decay."""
     weight_decay: NonNegative
     """Weight decay; not applied to norms, biases and embeddings."""
     clip_norm: Positive
@@ -119,7 +119,7 @@ class TrainingOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     photo_share: Share
     """Share of the image bank cropped from photos, if any."""
     bank_count: AtLeastOne
-    """Pictures held on the device."""
+    """Images held on the device."""
     redraw_every_steps: Count
     """Steps between two redraws of 32 images; 0 = never."""
     supersample: Annotated[int, msgspec.Meta(ge=1, le=16)]
@@ -149,7 +149,7 @@ class TrainingOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
     def __post_init__(self) -> None:
         if self.minutes <= 0 and self.steps <= 0:
-            raise ValueError("minutes or steps must be above 0, or the training would never end")
+            raise ValueError("minutes or steps must be above 0, or training would never end")
         for name, most in _LARGEST.items():
             if (value := getattr(self.model, name)) > most:
                 raise ValueError(f"model.{name} must be at most {most}, not {value}")
@@ -163,7 +163,7 @@ class TrainingOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     def recipe(self) -> dict[str, Any]:
         """The options that affect the weights: without folders, machine and output intervals."""
         table: dict[str, Any] = msgspec.to_builtins(self)
-        table["model"]["scales"] = list(self.model.scales)  # as JSON has it
+        table["model"]["scales"] = list(self.model.scales)  # a list, as in JSON
         del table["model"]["num_classes"]
         return {key: value for key, value in table.items() if key not in _NOT_RECIPE}
 
@@ -193,7 +193,7 @@ def load_options(
     """Fills the options from the defaults, the architecture of ``init``, a file, single keys, then ``given``.
 
     Args:
-        path: A TOML file; None for none.
+        path: A TOML file; None for no file.
         overrides: ``"key=value"`` each, as in ``model.depth=50``.
         given: Values by key that override all others, from the command line's flags.
 

@@ -21,13 +21,13 @@ _PHASE_PX = 6.0
 _SLOWEST = 0.03
 """Lowest speed of a moving actor, in image widths per second."""
 _LATELY_S = (0.0, 0.125, 0.25, 0.375, 0.5, 0.6, 0.7)
-"""Ages at which the speed is checked; a stopped actor may still be detected up to the last one."""
+"""Times before now at which the speed is checked; an actor counts as moving if it moved at any of them."""
 _SETTLED, _SETTLED_S = 5, 0.5
-"""A mover must be found only if it moved at this many of these ages and was visible for this time."""
+"""A mover must be found only if it moved at the first ``_SETTLED`` times, ``_SETTLED_S`` into the scene."""
 _SHADOW = 160
 """Opacity up to which a cutout is only a shadow."""
 _LEAST_VISIBLE = 0.5
-"""Visible fraction of its box from which a mover must be found."""
+"""A mover must be found only if at least this fraction of its box is visible."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ class CameraSource(Source):
         picture = self._grabber.pictures.pop(self._options.read_timeout_s)
         if picture is None:
             raise self._grabber.error or SourceError(
-                "lost", self.description, "gives no more pictures; was it unplugged?"
+                "lost", self.description, "delivers no more frames; was it unplugged?"
             )
         return picture
 
@@ -79,13 +79,13 @@ class CameraSource(Source):
             if former is not None and former.is_alive():
                 if former.stopping.is_set():
                     raise self._hangs()
-                raise SourceError("refused", self.description, "this program reads it already; name it once")
+                raise SourceError("refused", self.description, "this program already reads it; name it once")
             grabber = self._owners[self._index] = _Grabber(self._index, self._options)
             grabber.start()
         return grabber
 
     def _hangs(self) -> SourceError:
-        return SourceError("timeout", self.description, "does not answer; unplug it and plug it in again")
+        return SourceError("timeout", self.description, "does not respond; unplug it and plug it in again")
 
 
 class _Grabber(Thread):
@@ -122,7 +122,7 @@ class _Grabber(Thread):
             os.close(os.open(path, os.O_RDWR | os.O_NONBLOCK))
         except PermissionError:
             advice = (
-                f"no permission for {path}; add yourself to the group video: sudo usermod -aG video $USER"
+                f"no permission for {path}; add yourself to the video group: sudo usermod -aG video $USER"
             )
             raise SourceError("unreadable", self.name, advice) from None
         except OSError as error:

@@ -106,7 +106,7 @@ def car(body: Rgb, *, van: bool = False, taxi: bool = False) -> list[Cutout]:
 
 
 def walker(coat: Rgb, trousers: Rgb) -> list[Cutout]:
-    """A person who walks to the right; one phase stands."""
+    """A person who walks to the right; in one phase the person stands."""
     skin, hair, shoe = (222, 172, 138), (74, 48, 36), (44, 38, 40)
     phases = []
     for phase in range(12):
@@ -146,7 +146,7 @@ def walker(coat: Rgb, trousers: Rgb) -> list[Cutout]:
 
 
 def balloons() -> list[Cutout]:
-    """Three balloons that got away."""
+    """Three balloons that drift upwards."""
     sheet = _Sheet(104, 152)
     for (x, y), tone in (((34, 40), (214, 58, 66)), ((70, 34), (64, 128, 204)), ((54, 64), (244, 190, 62))):
         sheet.limb([(x, y + 26), (54, 112), (50, 148)], 1.6, (70, 60, 60))
@@ -178,7 +178,7 @@ def trunk() -> list[Cutout]:
 
 
 def cloud_shadow() -> list[Cutout]:
-    """Darkness with soft edges."""
+    """A shadow with soft edges."""
     rows, columns = np.indices((620, 420), np.float32)
     far = ((columns - 210) / 200) ** 2 + ((rows - 310) / 300) ** 2
     ragged = far + 0.5 * (fractal(620, 420, np.random.default_rng(1), grain=150, roughness=0.5) - 0.5)

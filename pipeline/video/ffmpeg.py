@@ -30,7 +30,7 @@ _TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTA
 
 
 _HEALS_IN = 300
-"""Frames after which smearing counts as healed without a key frame, by gradual intra refresh."""
+"""Frames after which smearing is assumed to have cleared without a key frame (gradual intra refresh)."""
 _MOST_LOST = 64
 
 
@@ -147,10 +147,10 @@ def network_error(url: str, error: av.error.FFmpegError, waited_s: float, timeou
 
 
 def _explain(url: SplitResult, error: av.error.FFmpegError, timeout_s: float) -> tuple[SourceErrorKind, str]:
-    host = url.hostname or "the other side"
+    host = url.hostname or "the server"
     match error:
         case av.error.HTTPUnauthorizedError() | av.error.HTTPForbiddenError():
-            return "unauthorized", f"{host} refuses this user name or password; check both in the URL"
+            return "unauthorized", f"{host} rejects this user name or password; check both in the URL"
         case av.error.HTTPNotFoundError():
             # An unescaped "/" in a password moves the rest of it, and the "@", into the path.
             path = "that path" if "@" in url.path else url.path or "/"
@@ -160,11 +160,11 @@ def _explain(url: SplitResult, error: av.error.FFmpegError, timeout_s: float) ->
         case av.error.ExitError() | av.error.TimeoutError():
             return "timeout", f"no answer within {timeout_s:g} s; check that it is on and can be reached"
         case av.error.InvalidDataError():
-            return "not_video", f"{host} answers, but not with video; check the port and the path"
+            return "not_video", f"{host} answers but sends no video; check the port and the path"
         case av.error.ProtocolNotFoundError():
             return "bad_url", f"the installed FFmpeg does not support {url.scheme}://; use another protocol"
         case _ if not _is_known(host):
-            return "not_found", f"host {host} is not known; check its name in the URL"
+            return "not_found", f"host {host} can't be found; check its name in the URL"
         case _:
             return "failed", f"{error.strerror}; check that the camera is on and can be reached"
 

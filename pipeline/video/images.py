@@ -39,7 +39,7 @@ class ImageFolderSource(Source):
             raise SourceError("unreadable", self.description, f"can't be listed: {error.strerror}") from None
         if not files:
             wanted = " ".join(sorted(_SUFFIXES))
-            raise SourceError("empty", self.description, f"the folder holds no images ({wanted})")
+            raise SourceError("empty", self.description, f"the folder contains no images ({wanted})")
         self._paths = sorted(files, key=_natural_order)
         self._next = 0
 

@@ -14,7 +14,7 @@ _LONGEST = 48
 
 
 def default_stream_id(text: str, taken: Collection[str]) -> str:
-    """A name for the stream of a source: ``demo``, ``cam0``, ``clip``, a host's name.
+    """A name for the stream of a source: ``demo``, ``cam0``, ``clip`` or a host name.
 
     Args:
         text: The source, as for ``open_source``.

@@ -52,7 +52,7 @@ def _check_url(text: str) -> None:
     if scheme not in _STREAM_SCHEMES:
         known = ", ".join(f"{name}://" for name in _STREAM_SCHEMES)
         wrong = f"{scheme}://" if scheme.isalnum() else "the text before ://"
-        raise SourceError("bad_url", redact_source(text), f"{wrong} is not known; use one of {known}")
+        raise SourceError("bad_url", redact_source(text), f"{wrong} is not supported; use one of {known}")
     example = f"write it as {scheme}://host:port/path (user and password go before the host)"
     try:
         parts = urlsplit(text)
@@ -64,7 +64,7 @@ def _check_url(text: str) -> None:
             f"not a valid URL; {example} (in a password, / is %2F and # is %23)",
         ) from None
     if not host and scheme != "udp":
-        raise SourceError("bad_url", redact_source(text), f"the URL names no host; {example}")
+        raise SourceError("bad_url", redact_source(text), f"the URL has no host; {example}")
     if any(character.isspace() for character in text):
         raise SourceError("bad_url", redact_source(text), "a URL can't contain spaces; write %20 instead")
 

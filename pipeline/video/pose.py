@@ -13,7 +13,7 @@ import numpy.typing as npt
 WIDTH, HEIGHT = 640, 480
 """Size of the view in px."""
 
-# Speeds per second of a camera in the hand: fractions of the image size, factor, radians.
+# Speeds of a hand-held camera, per second: fractions of the image size, factor, radians.
 _PAN, _TILT, _ZOOM, _ROLL = 0.48, 0.46, 1.64, 0.75
 VELOCITIES = {
     "static": (0.0, 0.0, 0.0, 0.0),

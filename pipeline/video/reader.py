@@ -39,9 +39,9 @@ class Reader:
     oldest frames, counted as ``capture.overflow``. With ``every`` the source waits for the caller: nothing is
     lost here, but a live source then falls behind or drops frames on its own side.
 
-    A live source that fails or falls silent is reopened indefinitely, with back-off. A file that fails is
-    given up: once the state is ``ended``, ``error`` is the reason, or None at its normal end. A file read
-    with ``newest`` plays at its own rate.
+    A live source that fails or falls silent is reopened indefinitely, with back-off. A file that fails is not
+    retried: once the state is ``ended``, ``error`` is the reason, or None at its normal end. A file read with
+    ``newest`` plays at its own rate.
 
     Once ``finished``, ``captured`` equals the frames taken plus ``sum(dropped.values())``; while the reader
     runs, frames in the ring and one in progress are added.
@@ -62,7 +62,7 @@ class Reader:
         after: "Reader | None" = None,
         on_change: Callable[[], None] | None = None,
     ) -> None:
-        """Prepares the reader; ``start`` begins.
+        """Prepares the reader; ``start`` starts it.
 
         Args:
             open_source: Creates the source; called for each attempt to open it.
@@ -284,4 +284,4 @@ class Reader:
 def _defect(source: str, error: Exception) -> SourceError:
     """An unexpected error, in one line."""
     text = " ".join(f"{type(error).__name__}: {error}".split())
-    return SourceError("failed", source, f"a defect of the program: {text}")
+    return SourceError("failed", source, f"bug in this program: {text}")

@@ -126,7 +126,7 @@ def stained_glass(height: int, width: int, rng: np.random.Generator) -> Image:
 
 
 def mountains(height: int, width: int, rng: np.random.Generator) -> Image:
-    """Ridge behind ridge at dusk, under clouds."""
+    """Several mountain ridges at dusk, under clouds."""
     sky = np.linspace(0, 0.75, height, dtype=np.float32)[:, None] + np.zeros((1, width), np.float32)
     clouds = fractal(height, width, rng, grain=220, roughness=0.62)
     dusk = ((0.0, (38, 36, 92)), (0.35, (150, 74, 120)), (0.6, (244, 138, 96)), (1.0, (255, 226, 160)))
@@ -140,7 +140,7 @@ def mountains(height: int, width: int, rng: np.random.Generator) -> Image:
         near, far = np.array((14, 50, 58)), np.array((196, 112, 140))
         tone = far + (near - far) * depth
         stops = ((0.0, tuple(tone * 0.45)), (0.5, tuple(tone)), (1.0, tuple(np.minimum(tone * 1.9, 255))))
-        # The rims catch the last light.
+        # The upper edges of the ridges are lit.
         rim = np.clip(1 - below / 90, 0, 1) ** 2
         light = np.clip(1.3 * cv2.flip(rock, layer % 3 - 1) - 0.25 + 0.45 * rim, 0, 1)
         cv2.copyTo(colour(light, stops), (below >= 0).astype(np.uint8), image)

@@ -17,7 +17,7 @@ _PROBE_US = 500_000
 class StreamSource(Source):
     """A network camera.
 
-    It never ends by itself: a stream that the other side ends is reported as ``lost``, so that the reader
+    It never ends by itself: a stream that the server ends is reported as ``lost``, so that the reader
     reopens it. The same applies if a stream delivers data but no frame for longer than the read timeout; the
     first frame additionally gets the open timeout, because it needs a key frame.
     """
@@ -59,7 +59,7 @@ class StreamSource(Source):
             raise self._error(error, started_s, self._options.open_timeout_s) from None
         if not self._container.streams.video:
             self.close()
-            raise SourceError("not_video", self.description, "the stream holds no video; check the path")
+            raise SourceError("not_video", self.description, "the stream contains no video; check the path")
         self._decoder = PictureDecoder(self._container, low_delay=True)
         self.fps = self._decoder.fps
         self._limit_s = self._options.open_timeout_s + self._options.read_timeout_s
@@ -77,7 +77,7 @@ class StreamSource(Source):
         except av.error.FFmpegError as error:
             raise self._error(error, started_s, self._options.read_timeout_s) from None
         if picture is None:
-            raise SourceError("lost", self.description, "the other side ended the stream; is the camera on?")
+            raise SourceError("lost", self.description, "the server ended the stream; is the camera on?")
         if picture.image.size:
             self._limit_s, self._blind_s = self._options.read_timeout_s, 0.0
             return picture
@@ -96,8 +96,8 @@ class StreamSource(Source):
 
     def _no_picture(self) -> SourceError:
         advice = (
-            f"sends data, but no picture for {self._limit_s:g} s; check that its video is on, or raise "
-            "capture.open_timeout_s if its key frames lie further apart"
+            f"sends data, but no frame for {self._limit_s:g} s; check that its video is on, or raise "
+            "capture.open_timeout_s if its key frames are further apart"
         )
         return SourceError("lost", self.description, advice)
 

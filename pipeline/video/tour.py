@@ -70,7 +70,7 @@ _STREET = Stop(
     "street",
     (0.23, 0.73, 1.25),
     (
-        Segment("static", 275),  # 0 to 11: one thing, several, a taxi that stops
+        Segment("static", 275),  # 0 to 11: one moving object, several, a taxi that stops
         Segment("pan_right", 84, speed=0.75),  # to 14.4: the camera follows the taxi
         Segment("static", 100),  # to 18.4: the shadow of a cloud, and leaves that sway
         Segment("static", 75, shakes=True),  # to 21.4
@@ -100,7 +100,7 @@ TOUR = (
     Stop("marble", (0.50, 0.50, 1.54), _motions("zoom_out", "roll_cw", "zoom_in")),
     Stop("city at night", (0.72, 0.64, 1.0), _motions("tilt_up", "pan_left", "roll_ccw")),
 )
-"""Each label occurs twice after the street, over different scenes; no cut lies inside a label."""
+"""Each label occurs twice after the street, over different scenes; the scene never changes within a label."""
 
 
 def shots() -> Iterator[Shot]:

@@ -60,7 +60,7 @@ class FileSource(Source):
             raise self._not_video()
         if not self._container.streams.video:
             self.close()
-            raise SourceError("not_video", self.description, "has no video track; choose a video")
+            raise SourceError("not_video", self.description, "has no video track; choose another file")
         self._decoder = PictureDecoder(self._container, low_delay=False)
         self.fps = self._decoder.fps
         self._any_good = False
@@ -110,13 +110,13 @@ class FileSource(Source):
         if not stat.S_ISREG(status.st_mode):
             raise SourceError("not_video", self.description, "is not a regular file; give a video file")
         if not os.access(path, os.R_OK):
-            raise SourceError("unreadable", self.description, "no permission to read it; see its mode")
+            raise SourceError("unreadable", self.description, "no permission to read it; check its mode")
         if status.st_size == 0:
             raise SourceError("empty", self.description, "the file is empty; was it copied completely?")
 
     def _not_video(self) -> SourceError:
         return SourceError(
-            "not_video", self.description, "not a video, or damaged beyond reading; play it to check"
+            "not_video", self.description, "not a video, or too damaged to read; try to play it"
         )
 
     def _error(self, error: av.error.FFmpegError, started_s: float, timeout_s: float) -> SourceError:

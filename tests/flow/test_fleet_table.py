@@ -23,7 +23,7 @@ def test_new_streams_are_shared_and_begin_with_generation_0() -> None:
     world = fleet()
     assert max(world.counts().values()) <= 32 / 4 * 1.15 + 1
     assert {owner.generation for owner in world.table.owners.values()} == {0}
-    assert {owner.why for owner in world.table.owners.values()} == {"it is new"}
+    assert {owner.why for owner in world.table.owners.values()} == {"new stream"}
     assert world.table.unplaced == []
     assert world.steps(100) == []
 
@@ -191,7 +191,7 @@ def test_a_worker_that_restarted_unnoticed_has_lost_its_streams() -> None:
     world.up("a")
     moves = world.plan()
     assert {move.stream_id for move in moves} == lost
-    assert {move.why for move in moves} == {"a lost it"}
+    assert {move.why for move in moves} == {"lost by a"}
     assert "a" not in {move.target for move in moves}
 
 

@@ -66,7 +66,7 @@ TestRingAgainstList.settings = settings(max_examples=50)
 
 
 def test_a_ring_without_room_is_refused() -> None:
-    with pytest.raises(ValueError, match="at least one item, not 0"):
+    with pytest.raises(ValueError, match="must be at least 1, not 0"):
         Ring(0)
 
 

@@ -123,7 +123,7 @@ def rewritten(path: Path, **changes: object) -> Path:
         ({"architecture": {"wings": 2}}, "unexpected keyword argument 'wings'"),
         ({"architecture": {"d_model": "many"}}, "does not describe a network"),
         ({"labels": ["a"]}, "1 labels for num_classes 9"),
-        ({"preprocessing": {"std": [0, 0, 0]}}, "three positive deviations"),
+        ({"preprocessing": {"std": [0, 0, 0]}}, "three positive standard deviations"),
         ({"format": "other"}, "not a checkpoint of this program"),
     ],
     ids=str,
@@ -164,12 +164,12 @@ def test_truncated_checkpoint(tmp_path: Path) -> None:
 def test_shipped_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shipped_ones, "_SHIPPED", tmp_path)
     monkeypatch.chdir(tmp_path.parent)
-    with pytest.raises(CheckpointError, match=r"no checkpoint 'motion'; shipped: none"):
+    with pytest.raises(CheckpointError, match=r"no checkpoint 'motion'; available: none"):
         load_checkpoint("motion")
     save_checkpoint(tmp_path / "motion.safetensors", small())
     assert shipped("motion") == tmp_path / "motion.safetensors"
     assert isinstance(load_checkpoint("motion"), TemporalKVQResNetCBAM)
-    with pytest.raises(CheckpointError, match=r"no checkpoint 'zoom'; shipped: motion"):
+    with pytest.raises(CheckpointError, match=r"no checkpoint 'zoom'; available: motion"):
         load_checkpoint("zoom")
 
 

@@ -83,8 +83,8 @@ def test_imagenet_weights_reach_every_backbone() -> None:
     [
         ({"depth": 20}, "depth 20"),
         ({"d_model": 30}, "d_model 30 is not a multiple of num_heads 4"),
-        ({"num_past": 0}, "num_past 0: at least 1"),
-        ({"num_layers": 0}, "num_layers 0"),
+        ({"num_past": 0}, "num_past must be at least 1, not 0"),
+        ({"num_layers": 0}, "num_layers must be at least 1, not 0"),
         ({"attention": "linear"}, "choose match or plain"),
         ({"cbam_start": "zero"}, "choose identity or official"),
         ({"scales": ("layer1",)}, "scales"),

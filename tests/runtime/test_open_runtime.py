@@ -111,9 +111,9 @@ def test_a_checkpoint_that_changes_while_it_is_read_is_not_kept_under_the_former
         lines.append(line)
         newer.replace(path)
 
-    with pytest.raises(CheckpointError, match="was replaced while it was read; start again"):
+    with pytest.raises(CheckpointError, match="was replaced while it was being read; start again"):
         open_runtime(path, Options(device="cpu", report=training_ends), backend=backend)
-    assert "preparing it" in lines[0]
+    assert "preparing for" in lines[0]
     assert list(tmp_path.rglob("*.model")) == []
 
 
@@ -130,6 +130,6 @@ def test_auto_goes_on_with_torch_where_the_fastest_backend_fails(
     code += "runtime.warm_up(); print(runtime.describe()['backend'])\n"
     code += f"open_runtime({str(tmp_path / 'tiny.safetensors')!r}, backend='openvino')"
     ended = run(code, check=False)
-    assert "openvino can't run it (ModuleNotFoundError" in ended.stdout
-    assert "runs on torch, cpu, fp32 (openvino can't run it)\ntorch\n" in ended.stdout
+    assert "openvino can't run this model (ModuleNotFoundError" in ended.stdout
+    assert "runs on torch, cpu, fp32 (openvino can't run this model)\ntorch\n" in ended.stdout
     assert "ModuleNotFoundError: import of openvino.frontend" in ended.stderr, "who asks for it gets no other"

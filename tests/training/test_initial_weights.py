@@ -170,7 +170,7 @@ def test_weights_that_do_not_fit_are_one_line(tmp_path: Path) -> None:
     torch.save({"epoch": 3}, tmp_path / "state.pth")
     assert "must contain only the state_dict of a torchvision ResNet" in start(tmp_path / "state.pth")
     assert "none.pth: no such file" in start(tmp_path / "none.pth")
-    assert "no checkpoint 'motion'; shipped: motion_resnet18" in start("motion")
+    assert "no checkpoint 'motion'; available: motion_resnet18" in start("motion")
     (tmp_path / "damaged.safetensors").write_bytes(b"x" * 100)
     assert "not a safetensors file, or damaged" in start(tmp_path / "damaged.safetensors")
 

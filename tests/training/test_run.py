@@ -78,8 +78,8 @@ def test_a_folder_of_clips_becomes_a_checkpoint(tmp_path: Path, capsys: pytest.C
     summary = fit(load_options(None, settings(SMALL), {"out": str(out), "data": str(clips)}))
     printed = capsys.readouterr().out
     assert "from the weights of motion_resnet18, with a new classifier; 6 steps of 4 clips" in printed
-    assert "the backbone at 0.1 of that, batch-norm frozen" in printed
-    assert "dense motion is kept close to the initial one" in printed
+    assert "the backbone at 0.1 of that, batch norm frozen" in printed
+    assert "dense motion is kept close to its initial state" in printed
     assert f"inference.checkpoint={out / 'model.safetensors'} --set history.spacing_ms=100" in printed
     held_out = summary["held_out"]
     assert held_out["labels"] == ["leftwards", "rightwards"]
@@ -111,7 +111,7 @@ def test_a_folder_of_clips_becomes_a_checkpoint(tmp_path: Path, capsys: pytest.C
             shutil.copytree(clips / label / str(number % 4), clips / label / str(number))
     after, lines = asked()
     assert after == before, "another share of a larger folder must not bring in clips that were trained on"
-    assert "skipped 10 clips added since the training" in lines
+    assert "skipped 10 clips added since training" in lines
 
 
 @pytest.mark.slow

@@ -178,7 +178,7 @@ def test_a_compiled_backbone_learns_the_same(tiny: TrainingOptions, monkeypatch:
     eager, compiled = Trainer(tiny), Trainer(tiny)
     printed: list[str] = []
     compiled.compile(printed.append)
-    assert printed[-1].startswith("compiled: the backbone")
+    assert printed[-1].startswith("backbone compiled")
     for _ in range(2):
         assert float(compiled.advance()) == pytest.approx(float(eager.advance()), rel=1e-4)
     assert compiled.model.state_dict().keys() == eager.model.state_dict().keys()

@@ -35,6 +35,6 @@ def test_damaged_images_are_flagged(tmp_path: Path) -> None:
 
 
 def test_folder_without_images(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="holds no images") as caught:
+    with pytest.raises(SourceError, match="contains no images") as caught:
         open_source(str(tmp_path), options()).open()
     assert caught.value.kind == "empty"

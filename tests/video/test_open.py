@@ -45,12 +45,12 @@ def test_a_webcam_needs_no_ffmpeg_and_nothing_needs_torch() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("rstp://host/x", "rstp:// is not known; use one of rtsp://"),
-        ("rtsp:///x", "names no host"),
+        ("rstp://host/x", "rstp:// is not supported; use one of rtsp://"),
+        ("rtsp:///x", "the URL has no host"),
         ("rtsp://host:99999/x", "not a valid URL"),
         ("rtsp://user:se/cret@host/x", "/ is %2F"),
         ("rtsp://host/a b", "write %20"),
-        ("admin:hunter2@rtsp://host/x", "the text before :// is not known"),
+        ("admin:hunter2@rtsp://host/x", "the text before :// is not supported"),
     ],
 )
 def test_bad_url_says_what_to_do(text: str, words: str) -> None:

@@ -277,7 +277,7 @@ def test_no_exception_ends_a_live_source() -> None:
     down = [event for event in reader.pop_events() if event.startswith("down")]
     assert [event.rsplit("in ", 1)[1] for event in down] == ["0.0 s", "0.0 s", "0.1 s", "0.1 s"]
     for event, defect in zip(down, defects, strict=True):
-        assert f"scripted: a defect of the program: {type(defect).__name__}: " in event
+        assert f"scripted: bug in this program: {type(defect).__name__}: " in event
         assert "\n" not in event
     assert "RuntimeError: no memory for rtsp://joe:***@host/x" in down[0]
 

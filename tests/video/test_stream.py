@@ -161,7 +161,7 @@ def test_frozen_camera_is_noticed_and_comes_back(camera: RtspCamera) -> None:
     camera.freeze()
     wait_for_state(reader, "down")
     # Where its last packets came late they hold no whole picture, and that is what is reported.
-    reasons = ("no answer within 1 s", "no picture for 1 s")
+    reasons = ("no answer within 1 s", "no frame for 1 s")
     assert any(words in event for event in reader.pop_events() for words in reasons)
     camera.thaw()
     assert take_until(reader, lambda captured: captured.epoch > before.epoch).epoch == before.epoch + 1
@@ -237,7 +237,7 @@ def test_sound_without_pictures_is_a_lost_camera() -> None:
         pictures, error = read_until_lost(url)
         assert {picture.image.shape for picture in pictures} == {(240, 320, 3)}
         assert error.kind == "lost"
-        assert "sends data, but no picture for 0.5 s" in str(error)
+        assert "sends data, but no frame for 0.5 s" in str(error)
 
 
 def test_data_that_gives_no_pictures_is_a_lost_camera() -> None:
@@ -246,7 +246,7 @@ def test_data_that_gives_no_pictures_is_a_lost_camera() -> None:
         assert len([picture for picture in pictures if not picture.damaged]) > 5
         assert any(picture.damaged and not picture.image.size for picture in pictures)
         assert error.kind == "lost"
-        assert "sends data, but no picture for 0.5 s" in str(error)
+        assert "sends data, but no frame for 0.5 s" in str(error)
 
 
 def test_a_blind_camera_is_opened_again() -> None:
@@ -262,7 +262,7 @@ def test_a_blind_camera_is_opened_again() -> None:
         wait_for_state(reader, "up")
         wait_for_state(reader, "down")
         assert reader.stop(10.0)
-    assert any("but no picture" in event for event in reader.pop_events())
+    assert any("but no frame" in event for event in reader.pop_events())
 
 
 def test_refused_connection() -> None:
@@ -274,7 +274,7 @@ def test_refused_connection() -> None:
 
 
 def test_unknown_host() -> None:
-    with pytest.raises(SourceError, match=r"host no-such-camera\.invalid is not known"):
+    with pytest.raises(SourceError, match=r"host no-such-camera\.invalid can't be found"):
         open_source("rtsp://no-such-camera.invalid/x", options()).open()
 
 

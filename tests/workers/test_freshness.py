@@ -49,7 +49,7 @@ def test_over_a_slow_link_predictions_become_young_and_pictures_good_again(place
         assert age_ms < TARGET_MS, capture.out
 
         link.set_rate(1_000_000)
-        until(lambda: "room for the configured encoding" in capture.out, "raw again", LONG_S)
+        until(lambda: "stepping up to the configured encoding" in capture.out, "raw again", LONG_S)
         for program in (capture, inference, sink):
             program.signal(signal.SIGINT)
             assert program.finish().code == 0, program.out
@@ -89,7 +89,7 @@ def test_inference_that_stands_still_again_and_again_gets_fewer_frames_and_all_o
             time.sleep(0.2)
             os.kill(inference, signal.SIGCONT)
             time.sleep(0.005)  # less than a step: every step is late, wherever a stop begins
-        run.wait_for("room for every frame again", LONG_S)
+        run.wait_for("stepping up to every frame", LONG_S)
         run.signal(signal.SIGINT)
         outcome = run.finish()
     assert outcome.code == 0, outcome.told()
@@ -104,7 +104,7 @@ def test_without_reports_of_inference_nothing_is_turned(place: Path) -> None:
         run.wait_for_rendered("cam", 5)
         run.wait_for("most of it .*: every 3rd frame")
         os.kill(run.pid("inference"), signal.SIGSTOP)
-        run.wait_for("no report on the age of predictions: .*every .* frame until there is one")
+        run.wait_for("no report on the age of predictions; until one arrives: .*every .* frame")
         before = told(run)
         time.sleep(3.0)
         after = told(run)
@@ -131,14 +131,14 @@ def test_inference_that_never_reported_is_an_event(place: Path) -> None:
     capture = Program(place, "capture", *frames, *alone, *camera(place), "--max-age", "1s", name="capture")
     sink = Program(place, "sink", *frames, *QUICK[2:], "--set", "run.output_dir=", name="sink")
     with capture, sink:
-        capture.wait_for("cam: no report on the age of predictions: .* until there is one")
+        capture.wait_for("cam: no report on the age of predictions; until one arrives: ")
 
 
 def test_a_stream_that_may_lose_nothing_is_left_alone(place: Path) -> None:
     with Pipeline(place, "--frames", "20", "--max-age", "1ms") as run:
         outcome = run.finish()
     assert outcome.code == 0, outcome.told()
-    assert "demo: --max-age (freshness.max_age_ms) is for live streams" in outcome.out
+    assert "demo: --max-age (freshness.max_age_ms) applies only to live streams" in outcome.out
     stream = outcome.stream("demo")
     assert (stream["predicted"], stream["freshness"]) == (20, None)
 

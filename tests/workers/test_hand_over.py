@@ -182,7 +182,7 @@ def test_what_does_not_fit_the_runtime_is_refused(motion: bool) -> None:
     wrong = msgspec.structs.replace(last, parts=[poisoned, *last.parts[1:]])
     with pytest.raises(ValueError, match="not finite"):
         Worker(runtime).stream.take_over(msgspec.structs.replace(handed, frames=[wrong]), runtime)
-    with pytest.raises(ValueError, match="not the frames of a history"):
+    with pytest.raises(ValueError, match="not the content of a history"):
         Worker(runtime).stream.take_over(msgspec.structs.replace(handed, frames=[last, last]), runtime)
 
 

@@ -210,7 +210,7 @@ def test_on_openvino_it_starts_and_predicts_without_torch_once_its_step_is_prepa
             assert publisher.send_frame(frame(0, "every"), timeout_s=10.0)
             until(lambda receiver=receiver: taken(receiver), "one", START_S, lambda run=inference: run.out)
             loaded = Path(f"/proc/{inference.process.pid}/maps").read_text()
-            prepared = "preparing it for openvino" in inference.out
+            prepared = "preparing for openvino" in inference.out
         assert "libopenvino" in loaded
         assert ("libtorch" in loaded) == prepared
     assert not prepared

@@ -80,7 +80,7 @@ def test_a_wrong_export_is_refused_before_torch_is_loaded(place: Path) -> None:
         "run_stream.main()"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=100)
-    assert (done.stderr, done.returncode) == ("error: step.txt: give --format, onnx or openvino\n", 2)
+    assert (done.stderr, done.returncode) == ("error: step.txt: give --format onnx or openvino\n", 2)
 
 
 def test_a_precision_that_does_not_fit_is_refused_and_others_are_not() -> None:

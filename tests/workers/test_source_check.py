@@ -11,9 +11,9 @@ from tests.workers.program import Program
     ("source", "complaint"),
     [
         ("no.mp4", "no.mp4: no such file or folder"),
-        ("text.mp4", "text.mp4: not a video, or damaged"),
-        ("folder", "folder: the folder holds no images"),
-        ("gopher://x/y", "gopher:// is not known"),
+        ("text.mp4", "text.mp4: not a video, or too damaged"),
+        ("folder", "folder: the folder contains no images"),
+        ("gopher://x/y", "gopher:// is not supported"),
     ],
 )
 def test_a_wrong_source_is_reported_before_any_worker_starts(

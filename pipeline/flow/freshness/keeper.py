@@ -59,7 +59,7 @@ class FreshnessKeeper:
             return
         if policy == "every":
             self._notify(
-                f"{stream_id}: --max-age (freshness.max_age_ms) is for live streams; "
+                f"{stream_id}: --max-age (freshness.max_age_ms) applies only to live streams; "
                 "this stream must not drop frames"
             )
             return

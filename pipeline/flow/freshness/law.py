@@ -50,7 +50,7 @@ _CALM: Final = 0.85
 _ROOM: Final = 0.6
 """Fraction of the target above which the required time with headroom is four times as long."""
 _FALLING: Final = 0.9
-"""Fraction of the last age below which the age is falling by itself."""
+"""If the age is below this fraction of the last one, it is falling by itself."""
 _HELPED: Final = 0.8
 """Fraction of the age at the start of a late spell below which turning down has helped."""
 
@@ -172,7 +172,7 @@ class FreshnessControl:
         self._silence_announced = True
         self._worst = self._spell = self._calm_since_ns = None
         self._late_looks, self.age_ms, self._before_ms = 0, None, None
-        return [f"no report on the age of predictions: {self.knobs} until there is one"]
+        return [f"no report on the age of predictions; until one arrives: {self.knobs}"]
 
     def _late(self, now_ns: int, ages: Feedback, falling: bool, side_px: int, fps: float) -> list[str]:
         self._calm_since_ns = None
@@ -194,7 +194,7 @@ class FreshnessControl:
     def _in_time(self, now_ns: int, ages: Feedback) -> list[str]:
         events = []
         if self._spell and self._spell.announced:
-            events = [f"{self._state(ages)}: in time again"]
+            events = [f"{self._state(ages)}: back within the target"]
         self._late_looks, self._spell = 0, None
         if ages.age_ms > _CALM * self.target_ms:
             self._calm_since_ns = None
@@ -249,7 +249,7 @@ class FreshnessControl:
         self._turned.reverse()
         self._probe, self._calm_since_ns = (knob, now_ns), None
         self._set(now_ns, knob, value, "back")
-        return f"{self._state(ages)}: room for {describe(knob, value)} again"
+        return f"{self._state(ages)}: stepping up to {describe(knob, value)}"
 
     def _give_up(self, now_ns: int, ages: Feedback, spell: _LateSpell) -> list[str]:
         """Undoes the changes of this spell if all knobs were tried long enough without an effect."""

@@ -43,7 +43,7 @@ class Match(nn.Module):
         self.nearness = nn.Parameter(torch.tensor(-1.0))
 
     def forward(self, query: Tensor, key: Tensor) -> Matched:
-        """Maps ``(n, C, rows, columns)`` of length 1 at each place, of the new and the past frame."""
+        """Matches maps of the new and past frame, ``(n, C, rows, columns)``, of length 1 at each position."""
         with full_precision(query.device.type):
             return self._match(query.float(), key.float())
 

@@ -19,8 +19,8 @@ from pipeline.model.motion.similarity import Similarity, fit_similarity
 
 COARSE, FINE = STRIDE, 4
 ROUNDS = 1, 2, 2
-"""Rounds of refinement: at stride 8 for all past frames, at stride 4 for the newest; then cheap Lucas-Kanade
-steps from the result of the last round."""
+"""Refinement rounds at stride 8 (all past frames) and at stride 4 (the newest past frame), then Lucas-Kanade
+steps, which are cheap, from the result of the last round."""
 _COARSE_WIDTH, _FINE_WIDTH = 48, 32
 _SCENE_COARSE, _SCENE_FINE = 24, 16
 _GRID = 4  # of the summary
@@ -50,7 +50,7 @@ class Round(NamedTuple):
 
     Attributes:
         stride: Cell size in pixels.
-        slots: ``T`` if for all past frames, ``B * T`` rows; None for the newest only, ``B`` rows.
+        slots: ``T`` for all past frames (``B * T`` rows); None for only the newest one (``B`` rows).
         flow: ``(rows, 2, h, w)`` pixels, on the grid of its stride.
         log_error: ``(rows, h, w)``.
     """

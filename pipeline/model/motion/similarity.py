@@ -15,7 +15,7 @@ from pipeline.model.motion.geometry import places
 
 _FINEST_PX = 0.3  # residuals below this are noise
 _WITHIN = 2.0  # a residual of this many mean residuals has a weight of a quarter
-_STANDS = 0.62  # the static hypothesis wins with this share of the other one's agreeing weight
+_STANDS = 0.62  # the static hypothesis wins if its agreeing weight is this share of the other's
 _PARALLAX = 0.3  # agreement within a pixel, or within this share of a fast motion, to allow for depth
 _PRIOR = 1e-3  # weight of "no motion", as a share of full confidence at all positions
 

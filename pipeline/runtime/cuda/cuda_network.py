@@ -163,7 +163,7 @@ def _fused(
 
 
 def _keep_compiled_kernels() -> None:
-    """Caches compiled kernels in our cache folder, unless the user has set another one."""
+    """Caches compiled kernels in this program's cache folder, unless the user has set another one."""
     folder = cache_folder()
     if folder is not None:
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder / "inductor"))

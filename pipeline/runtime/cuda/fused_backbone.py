@@ -19,7 +19,7 @@ from pipeline.runtime.cuda.stem_kernels import CHANNELS, max_pool
 
 
 class FusedBlock(nn.Module):
-    """A block of the backbone with its batch-norms folded.
+    """A block of the backbone with its batch norms folded.
 
     Args:
         block: A torchvision block with ``cbam``, after ``fold_batch_norms``.
@@ -72,7 +72,7 @@ class StemPool(nn.Module):
 
 
 def fuse_backbones(model: TemporalKVQResNetCBAM) -> None:
-    """Replaces the layers of a model's backbones in place; its batch-norms must be folded already."""
+    """Replaces the layers of a model's backbones in place; its batch norms must be folded already."""
     for backbone in cast(list[ResNetCBAM], list(model.backbones)):
         backbone.conv1, backbone.relu, backbone.maxpool = Stem(backbone.conv1), nn.Identity(), StemPool()
         for name in STAGES:

@@ -24,11 +24,11 @@ except ImportError:  # Triton of torch 2.6 and 2.7 resolves every name, even tho
 
     @triton.jit  # type: ignore[untyped-decorator]
     def gdc_launch_dependents() -> None:
-        """Nothing."""
+        """Does nothing."""
 
     @triton.jit  # type: ignore[untyped-decorator]
     def gdc_wait() -> None:
-        """Nothing."""
+        """Does nothing."""
 
     _CAN_WAIT = False
 else:
@@ -150,7 +150,7 @@ def gated(x: Tensor, shift: Tensor, cbam: CBAM, residual: Tensor, residual_shift
         x: Output of a block's last convolution without its bias: ``(B, C, rows, columns)``,
             channels-last; ``C`` a power of two, at least 64.
         shift: That bias, ``(C,)``.
-        cbam: The block's gates; the batch-norm is folded into the convolution.
+        cbam: The block's gates; the batch norm is folded into the convolution.
         residual: Same shape and layout as ``x``.
         residual_shift: Bias still to be added to the residual, ``(C,)``, or None.
 

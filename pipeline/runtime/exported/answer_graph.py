@@ -1,6 +1,6 @@
-"""Splits an exported step in two graphs: features of a frame, and the answer from them.
+"""Splits an exported step into two graphs: features of a frame, and the answer from them.
 
-The answer graph alone serves a frame whose features are known. It consists of the step's own operators, so
+For a frame whose features are known, only the answer graph runs. It consists of the step's own operators, so
 its result is that of the step.
 """
 
@@ -19,7 +19,7 @@ def openvino_answer(step: Any, ports: Ports) -> Any:
 
     Args:
         step: An ``openvino.Model`` for pixels; not modified.
-        ports: Its names.
+        ports: Names of its inputs and outputs.
 
     Returns:
         An ``openvino.Model`` with the inputs ``ports.features`` and ``ports.state``, and the outputs
@@ -45,7 +45,7 @@ def openvino_answer(step: Any, ports: Ports) -> Any:
         results = [whole.output(name).get_node() for name in ports.answer]
         return openvino.Model(results, inputs, "answer")
     except RuntimeError as error:
-        raise CutError(f"the answer can't be derived from {', '.join(ports.features)} alone") from error
+        raise CutError(f"the answer needs more of the frame than {', '.join(ports.features)}") from error
 
 
 def openvino_encoder(step: Any, ports: Ports) -> Any:
@@ -53,7 +53,7 @@ def openvino_encoder(step: Any, ports: Ports) -> Any:
 
     Args:
         step: An ``openvino.Model`` for pixels; not modified.
-        ports: Its names.
+        ports: Names of its inputs and outputs.
 
     Returns:
         An ``openvino.Model`` with the inputs ``ports.inputs`` and the outputs ``ports.kept``.
@@ -78,6 +78,6 @@ def onnx_answer(step: bytes, ports: Ports) -> bytes:
         )
         onnx.checker.check_model(cut)
     except (onnx.checker.ValidationError, ValueError, AssertionError) as error:
-        raise CutError(f"the answer can't be derived from {', '.join(ports.features)} alone") from error
+        raise CutError(f"the answer needs more of the frame than {', '.join(ports.features)}") from error
     answer: bytes = cut.SerializeToString()
     return answer

@@ -38,13 +38,13 @@ class ArrayState:
             streams: For each stream its ``T`` slots, oldest first; None where there is no frame.
 
         Raises:
-            ValueError: A stream has the wrong number of slots, or an entry is of another model or image size.
+            ValueError: A stream has the wrong number of slots, or an entry has another model or image size.
         """
         for slots in streams:
             if len(slots) != self._num_past:
                 raise ValueError(f"{len(slots)} slots given, the model has {self._num_past}")
             if any(entry is not None and [part.shape for part in entry] != self._entry for entry in slots):
-                raise ValueError("a remembered frame does not fit this model: empty the stream's history")
+                raise ValueError("a cached frame does not fit this model: reset the stream's history")
         valid = np.array([[entry is not None for entry in slots] for slots in streams], dtype=bool)
         keys, values, *maps = (np.zeros((len(streams), *shape), np.float32) for shape in self._row)
         for row, slots in enumerate(streams):
@@ -77,10 +77,10 @@ class ArrayState:
         """Builds an entry from valid parts.
 
         Raises:
-            ValueError: They are of another model, image size or precision.
+            ValueError: They have another model, image size or precision.
         """
         if [(part.number, part.shape) for part in parts] != [("float32", shape) for shape in self._entry]:
-            raise ValueError("remembered by another model, at another picture size or precision")
+            raise ValueError("cached by another model, or at another image size or precision")
         return tuple(np.frombuffer(part.data, _NUMBER).reshape(part.shape) for part in parts)
 
 

@@ -37,7 +37,7 @@ class ExportedStep(nn.Module):
     def __init__(
         self, model: "TemporalKVQResNetCBAM", size: Size | None = None, *, pixels: bool = False
     ) -> None:
-        from pipeline.runtime.exported.gates import reshape_gates  # slow: torchvision comes with it
+        from pipeline.runtime.exported.gates import reshape_gates  # slow: imports torchvision
         from pipeline.runtime.exported.projections import average_early, fix_positions, join_projections
 
         super().__init__()
@@ -156,7 +156,7 @@ def about(
     }
     return {
         "labels": json.dumps(model.labels, ensure_ascii=False),
-        "state": "starts with zeros and valid = false; the next_ outputs go in with the next frame",
+        "state": "starts with zeros and valid = false; feed the next_ outputs back with the next frame",
         **({"frame": f"RGB, uint8, {resized}"} if pixels else normalised),
     }
 

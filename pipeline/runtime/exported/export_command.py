@@ -87,7 +87,7 @@ def export_step(
     largest = ", ".join(f"{name} {off[name]:.1g}" for name in ports(model.architecture).answer)
     before = ", before quantisation," if clips is not None else ""
     report(
-        f"{out}: {_STEPS} steps with resets{before} equal torch in float32; largest differences: {largest}"
+        f"{out}: {_STEPS} steps with resets{before} match torch in float32; largest differences: {largest}"
     )
 
 
@@ -169,7 +169,7 @@ def _to_int8(
     exact = core.read_model(path.read_bytes(), path.with_suffix(".bin").read_bytes())
     with stage("int8: choosing the ranges of all layers", notify):
         rough = quantise.quantise(exact, play(exact, frames)[1])
-    with stage(f"int8: scoring {_SCORED} clips before and after", notify):
+    with stage(f"int8: scoring {_SCORED} clips before and after quantisation", notify):
         before, after = (play(step, held_out)[0] for step in (exact, rough))
     share = quantise.agreement(before, after)
     if share < least_agreement:
@@ -186,7 +186,7 @@ def _to_int8(
 
 
 def _onnx(path: Path) -> tuple[Step, list[str]]:
-    """Opens the file in ONNX Runtime; returns the step and its inputs and outputs in words."""
+    """Opens the file in ONNX Runtime; returns the step and a description of its inputs and outputs."""
     package = load_package("onnxruntime")
     session = package.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     nodes = {"input": session.get_inputs(), "output": session.get_outputs()}
@@ -200,7 +200,7 @@ def _onnx(path: Path) -> tuple[Step, list[str]]:
 
 
 def _openvino(path: Path) -> tuple[Step, list[str]]:
-    """Opens the file in OpenVINO; returns the step and its inputs and outputs in words."""
+    """Opens the file in OpenVINO; returns the step and a description of its inputs and outputs."""
     core = load_package("openvino").Core()
     compiled = core.compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     nodes = {"input": compiled.inputs, "output": compiled.outputs}

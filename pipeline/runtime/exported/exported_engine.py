@@ -1,4 +1,4 @@
-"""The engine of an exported step: one graph for the step, one for the answer alone."""
+"""The engine of an exported step: one graph for the step, one for only the answer."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple

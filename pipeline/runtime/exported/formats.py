@@ -6,7 +6,7 @@ from pipeline.base.packages import need_extra
 from pipeline.model.shipped import find_checkpoint, read_header
 
 SUFFIXES = {"onnx": ".onnx", "openvino": ".xml"}
-"""By format, which is also the name of the required extra."""
+"""File suffix by format; the format is also the name of the required extra."""
 
 
 class ExportError(ValueError):
@@ -26,7 +26,7 @@ def pick_format(out: Path, kind: str | None = None, *, int8: bool = False) -> st
     """
     kind = kind or next((name for name, suffix in SUFFIXES.items() if suffix == out.suffix), None)
     if kind not in SUFFIXES:
-        raise ExportError(f"{out}: give --format, {' or '.join(SUFFIXES)}")
+        raise ExportError(f"{out}: give --format {' or '.join(SUFFIXES)}")
     if out.suffix != SUFFIXES[kind]:
         raise ExportError(f"{out}: a file of format {kind} ends in {SUFFIXES[kind]}")
     if int8 and kind != "openvino":

@@ -1,6 +1,6 @@
 """Caches compiled models on disk, so that only the first start compiles.
 
-A file is named by a digest of its inputs: the checkpoint's content, the network's code, versions and the
+The name of a file is a digest of its inputs: the checkpoint's content, the network's code, versions and the
 processor; for int8 also the code that draws the calibration clips. It starts with a digest of the rest, so a
 damaged file is detected and rebuilt.
 """
@@ -127,7 +127,7 @@ def _tidy(folder: Path) -> None:
 
 
 def _processor() -> str:
-    """What code may be compiled for: architecture, processor and instruction sets."""
+    """What compiled code may depend on: architecture, processor and instruction sets."""
     info = Path("/proc/cpuinfo")
     first = info.read_text(errors="replace").partition("\n\n")[0] if info.exists() else platform.processor()
     wanted = ("model name", "flags", "Features", "CPU part")

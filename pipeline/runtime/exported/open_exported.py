@@ -75,7 +75,7 @@ def open_exported(
         start: Creates the compiler for a model, with a number of threads.
 
     Raises:
-        CheckpointError: The checkpoint cannot be used, or was replaced while it was read.
+        CheckpointError: The checkpoint cannot be used, or was replaced while it was being read.
         DeviceError: The backend does not support the device or precision.
         MissingPackageError: The backend is not installed.
     """
@@ -109,14 +109,12 @@ def pick_precision(backend: str, known: tuple[str, ...], precision: str) -> str:
         DeviceError: The backend does not support it.
     """
     if precision not in ("auto", *known):
-        raise DeviceError(
-            f"backend {backend} computes in {', '.join(known)}, not in {precision}: choose auto"
-        )
+        raise DeviceError(f"backend {backend} supports {', '.join(known)}, not {precision}: choose auto")
     return known[0] if precision == "auto" else precision
 
 
 def cut_answer(cut: Callable[[Any, Ports], Cut], step: Any, ports: Ports, options: Options) -> Cut | None:
-    """The answer graph; None, with a message, if it cannot be extracted: then every image is computed."""
+    """The answer graph; None, with a message, if it cannot be extracted: all images then run a full step."""
     try:
         return cut(step, ports)
     except CutError as error:
@@ -134,11 +132,11 @@ def _stored_or_compiled(
     if cache and (stored := cache.load(size)) and (graphs := compiler.restore(stored)):
         return graphs
     rows, columns = size
-    what = f"preparing it for {compiler.backend} and images of {columns}x{rows} px, once for this machine"
+    what = f"preparing for {compiler.backend} and images of {columns}x{rows} px, once per machine"
     with stage(what, options.log):
         loaded = _loaded(model)
         if cache and not cache.is_current():
-            raise CheckpointError(f"{model}: was replaced while it was read; start again")
+            raise CheckpointError(f"{model}: was replaced while it was being read; start again")
         compiled = compiler.compile(loaded, size)
     if cache and (problem := cache.store(size, compiled.parts)):
         options.log(f"prepared, but can't be cached for the next start: {problem}")

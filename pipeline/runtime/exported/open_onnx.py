@@ -138,7 +138,7 @@ def _pick_provider(provider: str, device: str) -> tuple[str, str]:
     offered = load_package("onnxruntime").get_available_providers()
     if PROVIDERS[provider] not in offered:
         raise DeviceError(
-            f"onnxruntime here has no {PROVIDERS[provider]}, only {', '.join(offered)}: "
+            f"the installed onnxruntime has no {PROVIDERS[provider]}, only {', '.join(offered)}: run "
             "pip uninstall onnxruntime, then pip install onnxruntime-gpu, which comes with CUDA and TensorRT"
         )
     if provider == "cpu":

@@ -79,8 +79,8 @@ class _Compiler:
     The step is compiled for one stream, and the streams of a batch run one after the other: on a CPU a batch
     is no faster, and a graph for any batch size is slower for one stream.
 
-    In bfloat16 it is split in two graphs, and only the one for the features is in bfloat16: coordinates reach
-    hundreds and their fractions matter, but bfloat16 rounds them to whole pixels.
+    In bfloat16 it is split into two graphs, and only the one for the features is in bfloat16: coordinates
+    reach hundreds and their fractions matter, but bfloat16 rounds them to whole pixels.
     """
 
     backend, device = "openvino", "cpu"

@@ -16,7 +16,7 @@ class Ports(NamedTuple):
     Attributes:
         state: Parts of the ``State``.
         answer: Parts of the answer.
-        features: Additional outputs of a step for pixels: everything its answer needs of the image.
+        features: Additional outputs of a step for pixels: everything its answer needs from the image.
     """
 
     state: tuple[str, ...]

@@ -52,7 +52,7 @@ class Columns(nn.Module):
 class FeedForwardOfMean(nn.Module):
     """The feed-forward of a layer whose tokens are only averaged afterwards.
 
-    Its second product is linear, so it is applied once to the mean instead of to all places.
+    Its second product is linear, so it is applied once to the mean instead of to all positions.
 
     Args:
         feed_forward: Product, GELU, product.
@@ -63,7 +63,7 @@ class FeedForwardOfMean(nn.Module):
         self.first, self.gelu, self.second = feed_forward
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """``(B, S, D)`` to the mean over places, ``(B, 1, D)``."""
+        """``(B, S, D)`` to the mean over positions, ``(B, 1, D)``."""
         mean: Tensor = self.second(self.gelu(self.first(tokens)).mean(dim=1, keepdim=True))
         return mean
 

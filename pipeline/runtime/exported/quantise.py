@@ -65,8 +65,8 @@ def quantise(step: Any, feeds: list[Feed]) -> Any:
     """The step with weights and activations in int8.
 
     The range of each activation is the median over the feeds of their largest values. The usual mean fails
-    here: about one rendered clip in a hundred drives the shipped network a thousand times higher than the
-    others, which would leave almost no steps for them.
+    here: with the shipped network, about one rendered clip in a hundred has values a thousand times larger
+    than the others, which would leave almost no int8 steps for them.
 
     Dense motion stays in float32: it measures fractions of a pixel.
 

@@ -22,7 +22,7 @@ def answers(model: nn.Module, batches: Iterable[Clips], precision: str = "fp32")
     """Logits ``(N, classes)`` in float32 and labels ``(N,)`` of all clips.
 
     Raises:
-        ValueError: there are no clips.
+        ValueError: There are no clips.
     """
     logits, labels = [], []
     for clips in batches:
@@ -40,8 +40,8 @@ def streaming_difference(model: TemporalKVQResNetCBAM, frames: Tensor) -> float:
     """Largest difference between the logits of whole clips and of the same clips frame by frame.
 
     Args:
-        model: in evaluation mode, on the device of the frames.
-        frames: as in `Clips`.
+        model: In evaluation mode, on the device of the frames.
+        frames: As in `Clips`.
     """
     frames = normalised(frames, model)
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):

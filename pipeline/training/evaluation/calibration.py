@@ -20,13 +20,13 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
 
     Args:
         logits: ``(N, classes)`` of clips that were not trained on.
-        labels: their classes ``(N,)``.
+        labels: Their classes ``(N,)``.
 
     Returns:
         A temperature between 0.2 and 5; the limits apply to logits without an optimum, such as chance level.
 
     Raises:
-        ValueError: no clips.
+        ValueError: No clips.
     """
     if len(labels) == 0:
         raise ValueError("a temperature can't be fitted without clips")
@@ -48,15 +48,15 @@ def calibrate(model: TemporalKVQResNetCBAM, logits: Tensor, labels: Tensor) -> f
     ``model.metadata["temperature"]`` holds the product of the temperatures of all calls.
 
     Args:
-        model: the network that produced the logits; changed in place.
+        model: The network that produced the logits; changed in place.
         logits: ``(N, classes)`` of clips that were not trained on.
-        labels: their classes ``(N,)``.
+        labels: Their classes ``(N,)``.
 
     Returns:
         The temperature of this call.
 
     Raises:
-        ValueError: no clips.
+        ValueError: No clips.
     """
     temperature = fit_temperature(logits, labels)
     last = [model.temporal.classifier, *([] if model.motion is None else [model.motion_votes[-1]])]
@@ -71,10 +71,10 @@ def calibrated(model: nn.Module, logits: Tensor, labels: Tensor, numbers: Tensor
     """The calibration error of a model, and what refitting a temperature would leave of it.
 
     Args:
-        model: the network that produced the logits.
+        model: The network that produced the logits.
         logits: ``(N, classes)``.
-        labels: the truth ``(N,)``.
-        numbers: number of the clip of each window ``(N,)``; None if each is a clip of its own.
+        labels: The truth ``(N,)``.
+        numbers: Number of the clip of each window ``(N,)``; None if each is a clip of its own.
 
     Returns:
         Expected calibration error and negative log likelihood of the model; the ``temperature`` folded

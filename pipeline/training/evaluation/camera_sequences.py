@@ -12,7 +12,7 @@ from pipeline.training.evaluation.truth_files import Flow, name_below
 from pipeline.training.rendered.pictures import PICTURE_SUFFIXES
 
 _TRUTH = re.compile(r"flow_to_([1-9]\d*)_before\.npz")
-_WANTED = "numbered pictures next to flow_to_N_before.npz, which has one array for each number"
+_WANTED = "numbered images next to flow_to_N_before.npz, which has one array for each number"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +20,11 @@ class CameraSequence:
     """Paths of the frames, and their ground truth.
 
     Attributes:
-        name: name of the sequence, unique in its folder.
-        frames: paths by number, without gaps.
-        truth: by number: the flow to the frame ``spacing`` before, in pixels, at every fourth pixel from the
+        name: Name of the sequence, unique in its folder.
+        frames: Paths by number, without gaps.
+        truth: By number: the flow to the frame ``spacing`` before, in pixels, at every fourth pixel from the
             third on, ``(H / 4, W / 4, 2)``; NaN where unknown.
-        spacing: distance in frames.
+        spacing: Distance in frames.
     """
 
     name: str
@@ -37,7 +37,7 @@ def find_camera_sequences(folder: Path) -> list[CameraSequence]:
     """All sequences of a folder and its subfolders, by name.
 
     Raises:
-        ValueError: the folder does not exist or has no sequence, or a sequence is incomplete.
+        ValueError: The folder does not exist or has no sequence, or a sequence is incomplete.
     """
     if not folder.is_dir():
         raise ValueError(f"{folder}: no such folder of camera sequences")
@@ -66,6 +66,6 @@ def _sequence(folder: Path, file: Path) -> CameraSequence:
     wanted = range(min(truth) - spacing, max(truth) + 1)
     missing = [number for number in wanted if number not in pictures]
     if missing:
-        raise ValueError(f"{file.parent}: picture number {missing[0]} is missing")
+        raise ValueError(f"{file.parent}: image number {missing[0]} is missing")
     frames = {number: pictures[number] for number in wanted}
     return CameraSequence(name_below(folder, file.parent), frames, truth, spacing)

@@ -16,26 +16,26 @@ def need_matplotlib(path: Path) -> None:
     """Checks that a plot can be written.
 
     Raises:
-        ValueError: matplotlib is missing, or does not support the format named by the suffix of ``path``.
+        ValueError: Matplotlib is missing, or does not support the format named by the suffix of ``path``.
     """
     need_extra("plots")
     from matplotlib.backend_bases import FigureCanvasBase
 
     if path.suffix.lower().lstrip(".") not in FigureCanvasBase.get_supported_filetypes():
-        raise ValueError(f"{path}: the name of a picture must end in .png, .jpg, .svg or .pdf")
+        raise ValueError(f"{path}: the file name must end in .png, .jpg, .svg or .pdf")
 
 
 def draw_confusions(matrices: Mapping[str, Confusion], labels: Sequence[str], path: Path) -> None:
     """Draws matrices side by side: colours are shares of each true class, numbers are clip counts.
 
     Args:
-        matrices: by title, at least one.
-        labels: names of the classes.
-        path: output file; its suffix gives the format.
+        matrices: By title, at least one.
+        labels: Names of the classes.
+        path: Output file; its suffix gives the format.
 
     Raises:
-        ValueError: matplotlib does not support the format.
-        OSError: the file can't be written.
+        ValueError: Matplotlib does not support the format.
+        OSError: The file can't be written.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

@@ -92,7 +92,7 @@ def _moving(sequences: Report) -> list[RenderableType]:
     parts: list[RenderableType] = []
     for kind, key, title in (
         ("cdnet", "f", "Moving pixels: F-measure over all frames"),
-        ("davis", "j", "Main object: J (mean overlap per frame); other moving objects count as false"),
+        ("davis", "j", "Main object: J (mean overlap per frame); other objects count as false positives"),
     ):
         chosen = [(name, row) for name, row in sequences.items() if row["kind"] == kind]
         if not chosen:

@@ -43,28 +43,28 @@ def evaluate(
     """Evaluates a checkpoint; by default on clips rendered from procedural images.
 
     Args:
-        checkpoint: a file, or the name of a shipped checkpoint.
-        pictures: folder of photos never trained on.
-        videos: video files, see `score_video`.
-        data: labelled clips: a folder with one subfolder per class, or a CSV file.
-        dense: data sets with ground truth for dense motion.
-        all_clips: score all of ``data`` instead of only the clips held out by the training. If the
+        checkpoint: A file, or the name of a shipped checkpoint.
+        pictures: Folder of photos never trained on.
+        videos: Video files, see `score_video`.
+        data: Labelled clips: a folder with one subfolder per class, or a CSV file.
+        dense: Data sets with ground truth for dense motion.
+        all_clips: Score all of ``data`` instead of only the clips held out in training. If the
             checkpoint does not list them, the clips that training on ``data`` would hold out are used.
-        samples: clips for each speed and control of images and of the virtual camera, and maximum
+        samples: Clips for each speed and control of images and of the virtual camera, and maximum
             number of windows for each class of a video.
-        spacing_ms: time between frames; None uses the spacing of the training, or 100.
+        spacing_ms: Time between frames; None uses the spacing of the training, or 100.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` ...
         report: JSON file for the metrics.
-        picture: image file for the confusion matrices.
-        notify: receives progress messages.
+        picture: Image file for the confusion matrices.
+        notify: Receives progress messages.
 
     Returns:
         ``checkpoint``, ``labels``, and the requested sections among ``pictures``, ``videos``, ``data`` and
         those of `score_dense`.
 
     Raises:
-        ValueError: an argument or file is invalid; the message is one line.
-        OSError: a result can't be written.
+        ValueError: An argument or file is invalid; the message is one line.
+        OSError: A result can't be written.
     """
     for path in (report, picture):
         if path is not None and not path.absolute().parent.is_dir():

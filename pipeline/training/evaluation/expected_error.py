@@ -1,4 +1,4 @@
-"""Compares the predicted uncertainty of flow with its real error."""
+"""Compares the predicted uncertainty of flow with its actual error."""
 
 import numpy as np
 

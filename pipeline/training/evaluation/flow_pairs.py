@@ -22,10 +22,10 @@ class FlowPair:
     """Paths of two images and the flow between them.
 
     Attributes:
-        name: name of the pair, unique in its folder.
-        new: the image that the flow starts from; in all these data sets it is the first in time.
-        past: the image that the flow points to.
-        truth: the flow from ``new`` to ``past``.
+        name: Name of the pair, unique in its folder.
+        new: The image that the flow starts from; in all these data sets it is the first in time.
+        past: The image that the flow points to.
+        truth: The flow from ``new`` to ``past``.
     """
 
     name: str
@@ -37,12 +37,12 @@ class FlowPair:
         """New image, past image, and the flow from new to past, NaN where unknown.
 
         Raises:
-            ValueError: a file is missing or damaged, sizes differ, or the flow is unknown everywhere.
+            ValueError: A file is missing or damaged, sizes differ, or the flow is unknown everywhere.
         """
         new, past, truth = read_picture(self.new), read_picture(self.past), read_flow(self.truth)
         if not new.shape[:2] == past.shape[:2] == truth.shape[:2]:
             sizes = ", ".join(f"{a.shape[1]}x{a.shape[0]}" for a in (new, past, truth))
-            raise ValueError(f"{self.truth}: pictures and flow have different sizes: {sizes}")
+            raise ValueError(f"{self.truth}: images and flow have different sizes: {sizes}")
         if np.isnan(truth).all():
             raise ValueError(f"{self.truth}: has no known flow")
         return new, past, truth
@@ -55,14 +55,14 @@ def find_flow_pairs(folder: Path) -> list[FlowPair]:
     passes), and ``a.png``, ``b.png``, ``flow.npz``.
 
     Raises:
-        ValueError: the folder does not exist or has no pairs.
+        ValueError: The folder does not exist or has no pairs.
     """
     if not folder.is_dir():
         raise ValueError(f"{folder}: no such folder of flow pairs")
     layouts: tuple[Callable[[Path], Iterator[FlowPair]], ...] = (_single, _kitti, _sintel)
     pairs = {pair.name: pair for layout in layouts for pair in layout(folder)}
     if not pairs:
-        raise ValueError(f"{folder}: has no pictures with true flow; expected {_WANTED}")
+        raise ValueError(f"{folder}: has no image pairs with ground-truth flow; expected {_WANTED}")
     return [pairs[name] for name in sorted(pairs)]
 
 

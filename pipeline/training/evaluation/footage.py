@@ -18,24 +18,24 @@ class Footage:
     Each walk over the windows decodes the file once, and only the frames of one window are in memory.
 
     Attributes:
-        path: the file.
-        size: width and height of its frames in pixels.
-        frames: number of frames used.
-        cut: whether the file has more frames.
-        windows: frame numbers of each window, ``(windows, T + 1)``, oldest first.
+        path: The file.
+        size: Width and height of its frames in pixels.
+        frames: Number of frames used.
+        cut: Whether the file has more frames.
+        windows: Frame numbers of each window, ``(windows, T + 1)``, oldest first.
     """
 
     def __init__(self, path: Path, num_past: int, spacing_ms: float, most_frames: int = 3000) -> None:
         """Reads the times of the frames.
 
         Args:
-            path: the video file.
-            num_past: past frames in a window, ``T``.
-            spacing_ms: time between the frames of a window; 0 = consecutive frames.
-            most_frames: maximum number of frames to use.
+            path: The video file.
+            num_past: Past frames in a window, ``T``.
+            spacing_ms: Time between the frames of a window; 0 = consecutive frames.
+            most_frames: Maximum number of frames to use.
 
         Raises:
-            ValueError: not a readable video, or too short for one window.
+            ValueError: Not a readable video, or too short for one window.
         """
         times_ns: list[int] = []
         self.path, self.size, self.cut = path, (0, 0), False
@@ -57,7 +57,7 @@ class Footage:
         """The chosen windows with their frames, in time order; a window may be chosen more than once.
 
         Args:
-            chosen: increasing indices into ``windows``.
+            chosen: Indices into ``windows``, in non-decreasing order.
         """
         held: dict[int, Image] = {}
         frames = enumerate(image for _, image in read_frames(self.path))
@@ -75,7 +75,7 @@ def read_frames(path: Path) -> Iterator[tuple[int, Image]]:
     """Every undamaged frame of a video file with its time in ns.
 
     Raises:
-        ValueError: not a readable video.
+        ValueError: Not a readable video.
     """
     try:
         with FileSource(str(path), SourceOptions.from_config(load_config().capture)) as source:

@@ -84,8 +84,8 @@ def name_motion(motion: CameraMotion, slack: float = 0.0) -> str | None:
     """The label of a motion; None if it is between static and moving, too fast, or a mix of motions.
 
     Args:
-        motion: motion of the camera.
-        slack: tolerance around the trained range, as a share of its limits.
+        motion: Motion of the camera.
+        slack: Tolerance around the trained range, as a share of its limits.
     """
     size = np.abs(motion)
     if _below(motion, STILL_SHARE):

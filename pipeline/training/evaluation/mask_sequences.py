@@ -28,11 +28,11 @@ class MaskSequence:
     """Paths of the frames of a sequence and their masks.
 
     Attributes:
-        name: name of the sequence, unique in its folder.
+        name: Name of the sequence, unique in its folder.
         kind: ``cdnet``: all moving objects are labelled. ``davis``: only the main object is.
-        frames: all frames, in time order.
-        masks: masks by index into ``frames``; frames without a mask are not scored.
-        region: an image that is 0 where pixels are not scored; None to score all pixels.
+        frames: All frames, in time order.
+        masks: Masks by index into ``frames``; frames without a mask are not scored.
+        region: An image that is 0 where pixels are not scored; None to score all pixels.
     """
 
     name: str
@@ -44,10 +44,10 @@ class MaskSequence:
     def truth(self, index: int) -> tuple[Mask, Mask]:
         """Moving pixels of a frame with a mask, and which pixels are scored, ``(H, W)`` each.
 
-        CDnet's shadows (50) count as static; its 85 and 170 are not scored.
+        CDnet's shadows (value 50) count as static; its values 85 and 170 are not scored.
 
         Raises:
-            ValueError: a file is missing or damaged, or the region has another size.
+            ValueError: A file is missing or damaged, or the region has another size.
         """
         labels = read_mask(self.masks[index])
         if self.kind == "davis":
@@ -65,7 +65,7 @@ def find_mask_sequences(folder: Path) -> list[MaskSequence]:
     """All sequences of a folder and its subfolders, by name.
 
     Raises:
-        ValueError: the folder does not exist or has no sequence, or one has no frames or masks.
+        ValueError: The folder does not exist or has no sequence, or one has no frames or masks.
     """
     if not folder.is_dir():
         raise ValueError(f"{folder}: no such folder of sequences")

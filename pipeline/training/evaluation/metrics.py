@@ -22,10 +22,10 @@ def scores(labels: Tensor, predicted: Tensor, classes: int, counted: str = "clip
     Macro-F1 is the mean F1 over the classes that occur among the labels or predictions.
 
     Args:
-        labels: true class indices ``(N,)``.
-        predicted: predicted class indices ``(N,)``.
-        classes: number of classes.
-        counted: name of the samples: ``clips``, or ``windows`` of recorded clips.
+        labels: True class indices ``(N,)``.
+        predicted: Predicted class indices ``(N,)``.
+        classes: Number of classes.
+        counted: Name of the samples: ``clips``, or ``windows`` of recorded clips.
     """
     counts = torch.bincount(labels * classes + predicted, minlength=classes * classes).view(classes, classes)
     hits, seen = counts.diagonal().double(), counts.sum(dim=0) + counts.sum(dim=1)
@@ -43,8 +43,8 @@ def expected_calibration_error(probabilities: Tensor, labels: Tensor, bins: int 
 
     Args:
         probabilities: ``(N, classes)``.
-        labels: the truth ``(N,)``.
-        bins: number of bins of equal width over the scores.
+        labels: The truth ``(N,)``.
+        bins: Number of bins of equal width over the scores.
     """
     score, answer = probabilities.double().max(dim=1)
     right = (answer == labels).double()
@@ -79,8 +79,8 @@ def verdict(report: Report, chosen_among: int = 0) -> tuple[bool, str]:
     of validations.
 
     Args:
-        report: with ``accuracy``, ``macro_f1``, ``majority_accuracy`` and ``clips``.
-        chosen_among: number of validations on the same clips that the weights were selected from; 0 if
+        report: With ``accuracy``, ``macro_f1``, ``majority_accuracy`` and ``clips``.
+        chosen_among: Number of validations on the same clips that the weights were selected from; 0 if
             other clips selected them.
     """
     found, guess = report["accuracy"], report["majority_accuracy"]

@@ -39,10 +39,10 @@ def film(
 
     Args:
         frames: BGR, all of one size, oldest first.
-        label: the camera motion, one of `CAMERA_MOTIONS`.
-        speed: factor on the trained range of speeds.
-        size: output size.
-        seed: random seed.
+        label: The camera motion, one of `CAMERA_MOTIONS`.
+        speed: Factor on the trained range of speeds.
+        size: Output size.
+        seed: Random seed.
 
     Returns:
         ``(T + 1, rows, columns, 3)`` uint8 RGB, resized as in the pipeline.
@@ -61,11 +61,11 @@ def plan(size: tuple[int, int], label: str, speed: float, num_past: int, rng: np
     """Draws a random path of the window; it never leaves the frame.
 
     Args:
-        size: width and height of the video.
-        label: the camera motion.
-        speed: factor on the trained range of speeds.
+        size: Width and height of the video.
+        label: The camera motion.
+        speed: Factor on the trained range of speeds.
         num_past: ``T``; the motion is centred on the middle of the clip.
-        rng: random generator; the draws do not depend on the label.
+        rng: Random generator; the draws do not depend on the label.
     """
     width, height = size
     reference = np.array(SLOWEST) * np.divide(FASTEST, SLOWEST) ** rng.uniform() * speed
@@ -124,7 +124,7 @@ def _turn(angle: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def _detail(picture: npt.NDArray[np.uint8]) -> float:
-    """Amount of detail, averaged in log over all parts of an image so that no single part dominates."""
+    """Mean logarithm of the detail over all parts of an image, so that no single part dominates."""
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
     energy = np.square(grey - cv2.blur(grey, (9, 9)))
     parts = cv2.resize(energy, (4, 4), interpolation=cv2.INTER_AREA)

@@ -20,11 +20,11 @@ def open_network_motion(model: TemporalKVQResNetCBAM, size: PictureSize = networ
     """Opens streams through a network.
 
     Args:
-        model: in evaluation mode, on the device to use.
-        size: gives the input size for a frame.
+        model: In evaluation mode, on the device to use.
+        size: Gives the input size for a frame.
 
     Raises:
-        ValueError: the network has no motion head.
+        ValueError: The network has no motion head.
     """
     blank = np.zeros((32, 32, 3), np.uint8)
     with torch.inference_mode():

@@ -44,8 +44,8 @@ def fit_similarity(places: Floats, flow: Floats) -> Callable[[Floats], Floats]:
     """The similarity (shift, rotation, scale) with the least median error: a classical camera motion.
 
     Args:
-        places: x and y in pixels, ``(..., 2)``.
-        flow: at each position, the same shape.
+        places: X and y in pixels, ``(..., 2)``.
+        flow: At each position, the same shape.
 
     Returns:
         A function from positions to the flow of the similarity; zero flow if the fit failed.

@@ -23,9 +23,9 @@ def score_camera(
     """Scores a network's camera motion and a similarity fitted to DIS.
 
     Args:
-        open_stream: opens a stream through the network.
-        sequences: sequences of static scenes.
-        progress: shows a bar for each sequence.
+        open_stream: Opens a stream through the network.
+        sequences: Sequences of static scenes.
+        progress: Shows a bar for each sequence.
 
     Returns:
         By sequence: ``frames``; median end-point errors over all known positions of all frames, in pixels
@@ -34,7 +34,7 @@ def score_camera(
         can model), and of the dense flow itself ``flow_epe`` and ``dis_epe``.
 
     Raises:
-        ValueError: a file is missing or damaged.
+        ValueError: A file is missing or damaged.
     """
     return {sequence.name: _score(open_stream, sequence, progress) for sequence in sequences}
 

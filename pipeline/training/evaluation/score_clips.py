@@ -20,9 +20,9 @@ def score_clips(
     """Scores a model on recorded clips, with two controls that a model must fail if it compares frames.
 
     Args:
-        model: in evaluation mode, on the device of the clips.
-        batches: windows that were not trained on.
-        progress: shows a bar.
+        model: In evaluation mode, on the device of the clips.
+        batches: Windows that were not trained on.
+        progress: Shows a bar.
 
     Returns:
         Number of ``windows`` and of their ``clips``, ``accuracy``, ``macro_f1`` and ``confusion`` over all
@@ -32,7 +32,7 @@ def score_clips(
         always predicting the most frequent class.
 
     Raises:
-        ValueError: there are no windows.
+        ValueError: There are no windows.
     """
     plain: list[Tensor] = []
     single: list[Tensor] = []

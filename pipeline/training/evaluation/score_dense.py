@@ -22,13 +22,13 @@ class DenseData:
     """Folders to score dense motion on; None skips a part.
 
     Attributes:
-        flow: pairs with true flow, see `find_flow_pairs`.
-        moving: sequences with masks, see `find_mask_sequences`.
-        still: still images, in which all motion is false, see `score_still`.
-        camera: a hand-held camera in static scenes, see `find_camera_sequences`.
-        corrupted: also score the pairs under noise, low light, an exposure jump, JPEG and H.264.
-        all_presets: also score DIS fast and ultrafast.
-        still_frames: frames for each still image and disturbance.
+        flow: Pairs with ground-truth flow, see `find_flow_pairs`.
+        moving: Sequences with masks, see `find_mask_sequences`.
+        still: Still images, in which all motion is false, see `score_still`.
+        camera: A hand-held camera in static scenes, see `find_camera_sequences`.
+        corrupted: Also score the pairs under noise, low light, an exposure jump, JPEG and H.264.
+        all_presets: Also score DIS fast and ultrafast.
+        still_frames: Frames for each still image and disturbance.
     """
 
     flow: Path | None = None
@@ -54,16 +54,16 @@ def score_dense(
     """Scores a network and classical baselines in the same run; nothing is tuned for a sequence.
 
     Args:
-        open_stream: opens a stream through the network.
-        data: the data to score on.
-        notify: receives progress messages.
-        progress: shows bars.
+        open_stream: Opens a stream through the network.
+        data: The data to score on.
+        notify: Receives progress messages.
+        progress: Shows bars.
 
     Returns:
         The requested sections among ``flow`` with ``uncertainty``, ``moving``, ``still`` and ``camera``.
 
     Raises:
-        ValueError: a folder is invalid; the message is one line. Raised before scoring where possible.
+        ValueError: A folder is invalid; the message is one line. Raised before scoring where possible.
     """
     pairs = None if data.flow is None else find_flow_pairs(data.flow)
     sequences = None if data.moving is None else find_mask_sequences(data.moving)
@@ -71,7 +71,7 @@ def score_dense(
     cameras = None if data.camera is None else find_camera_sequences(data.camera)
     report: Report = {}
     if pairs is not None:
-        notify(f"scoring {len(pairs)} pairs with true flow ...")
+        notify(f"scoring {len(pairs)} pairs with ground-truth flow ...")
         report["flow"], report["uncertainty"] = score_flow(
             open_stream, pairs, corrupted=data.corrupted, all_presets=data.all_presets, progress=progress
         )
@@ -79,7 +79,7 @@ def score_dense(
         notify(f"scoring {len(sequences)} sequences with masks ...")
         report["moving"] = score_moving(open_stream, sequences, progress)
     if pictures is not None:
-        notify(f"scoring {len(pictures)} still pictures ...")
+        notify(f"scoring {len(pictures)} still images ...")
         report["still"] = score_still(open_stream, pictures, frames=data.still_frames, progress=progress)
     if cameras is not None:
         notify(f"scoring {len(cameras)} camera sequences ...")

@@ -28,11 +28,11 @@ def score_flow(
     """Scores a network and its baselines on image pairs.
 
     Args:
-        open_stream: opens a stream through the network.
-        pairs: with true flow.
-        corrupted: also score each of `CORRUPTIONS`.
-        all_presets: also score DIS fast and ultrafast.
-        progress: shows a bar.
+        open_stream: Opens a stream through the network.
+        pairs: Pairs with ground-truth flow.
+        corrupted: Also score each of `CORRUPTIONS`.
+        all_presets: Also score DIS fast and ultrafast.
+        progress: Shows a bar.
 
     Returns:
         By pair: ``epe`` of the network and ``<baseline>_epe``, the mean end-point error over known pixels in
@@ -40,7 +40,7 @@ def score_flow(
         Also the calibration of the network's uncertainty, see `ErrorSamples.report`.
 
     Raises:
-        ValueError: a file is missing or damaged.
+        ValueError: A file is missing or damaged.
     """
     baselines = flow_baselines(all_presets)
     samples = ErrorSamples()

@@ -33,16 +33,16 @@ def score_motions(
     """Scores a model on rendered clips with known motions, with controls that detect shortcuts.
 
     Args:
-        model: in evaluation mode, on the device to use; any module with our network's call signature and
+        model: In evaluation mode, on the device to use; any module with our network's call signature and
             ``num_past``.
-        pictures: folder of photos or video frames never trained on; None draws procedural images.
-        speeds: factors on the reference speed, each evaluated separately.
-        samples: clips for each speed and each control.
-        size_px: side of the frames.
-        seed: random seed of images and motions.
-        bank_count: number of crops in the image bank.
-        scene: disturbances.
-        progress: shows a bar for each speed and one for the controls.
+        pictures: Folder of photos or video frames never trained on; None draws procedural images.
+        speeds: Factors on the reference speed, each evaluated separately.
+        samples: Clips for each speed and each control.
+        size_px: Side of the frames.
+        seed: Random seed of images and motions.
+        bank_count: Number of crops in the image bank.
+        scene: Disturbances.
+        progress: Shows a bar for each speed and one for the controls.
 
     Returns:
         ``accuracy``, ``macro_f1`` and ``majority_accuracy`` (always predicting the most frequent class)
@@ -54,7 +54,7 @@ def score_motions(
         only.
 
     Raises:
-        ValueError: the folder has no images, or the model has other classes.
+        ValueError: The folder has no images, or the model has other classes.
     """
     if tuple(getattr(model, "labels", CAMERA_MOTIONS)) != CAMERA_MOTIONS:
         raise ValueError("the model's classes are not the camera motions: give labelled clips with --data")

@@ -55,9 +55,9 @@ def score_moving(
     A frame is scored if it has a mask and two past frames. MOG2 sees all frames before it.
 
     Args:
-        open_stream: opens a stream through the network.
-        sequences: with true masks.
-        progress: shows a bar for each sequence.
+        open_stream: Opens a stream through the network.
+        sequences: Sequences with ground-truth masks.
+        progress: Shows a bar for each sequence.
 
     Returns:
         By sequence: ``kind``, number of scored ``frames``, ``f``, ``precision``, ``recall``, ``j``, and the
@@ -65,7 +65,7 @@ def score_moving(
         of their velocity and those of DIS, see `SpeedScore.report`.
 
     Raises:
-        ValueError: a file is missing or damaged, or no frame can be scored.
+        ValueError: A file is missing or damaged, or no frame can be scored.
     """
     return {sequence.name: _score(open_stream, sequence, progress) for sequence in sequences}
 

@@ -28,13 +28,13 @@ def find_pictures(folder: Path) -> list[Path]:
     """All images of a folder and its subfolders, by name.
 
     Raises:
-        ValueError: the folder does not exist or has no images.
+        ValueError: The folder does not exist or has no images.
     """
     if not folder.is_dir():
-        raise ValueError(f"{folder}: no such folder of pictures")
+        raise ValueError(f"{folder}: no such folder of images")
     found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
     if not found:
-        raise ValueError(f"{folder}: has no pictures ({', '.join(sorted(PICTURE_SUFFIXES))})")
+        raise ValueError(f"{folder}: contains no images ({', '.join(sorted(PICTURE_SUFFIXES))})")
     return found
 
 
@@ -44,10 +44,10 @@ def score_still(
     """Scores a network and its baselines on still images, repeated under each of three disturbances.
 
     Args:
-        open_stream: opens a stream through the network.
-        pictures: images to repeat, each at the network's input size.
-        frames: scored frames for each image and disturbance; two more precede them.
-        progress: shows a bar for each disturbance.
+        open_stream: Opens a stream through the network.
+        pictures: Images to repeat, each at the network's input size.
+        frames: Scored frames for each image and disturbance; two more precede them.
+        progress: Shows a bar for each disturbance.
 
     Returns:
         By disturbance: ``frames``; ``false_share`` of the network and ``mog2_false_share``: the share of
@@ -56,7 +56,7 @@ def score_still(
         flow, which should be zero, in pixels.
 
     Raises:
-        ValueError: an image is damaged.
+        ValueError: An image is damaged.
     """
     report = {}
     for name, disturb in _DISTURBANCES.items():

@@ -50,15 +50,15 @@ def score_video(
     """Scores a model on one video file.
 
     Args:
-        model: in evaluation mode, on the device to use, with the nine camera motions as its classes.
-        path: the video file.
-        spacing_ms: time between the frames of a window; 0 = consecutive frames.
-        samples: maximum number of unmodified windows of each class, and number of clips of the virtual
+        model: In evaluation mode, on the device to use, with the nine camera motions as its classes.
+        path: The video file.
+        spacing_ms: Time between the frames of a window; 0 = consecutive frames.
+        samples: Maximum number of unmodified windows of each class, and number of clips of the virtual
             camera for each speed.
-        speeds: speeds of the virtual camera, as factors on the trained range.
-        seed: random seed of the virtual camera.
-        most_frames: maximum number of frames to use.
-        progress: shows a bar for each part.
+        speeds: Speeds of the virtual camera, as factors on the trained range.
+        seed: Random seed of the virtual camera.
+        most_frames: Maximum number of frames to use.
+        progress: Shows a bar for each part.
 
     Returns:
         A description of the data, and three sections, each None if the video does not allow it:
@@ -67,7 +67,7 @@ def score_video(
         ``virtual_camera`` (scores by speed, over windows in which the real camera is at rest).
 
     Raises:
-        ValueError: the video can't be read or is too short, or the model has other classes.
+        ValueError: The video can't be read or is too short, or the model has other classes.
     """
     if set(model.labels) != set(CAMERA_MOTIONS):
         raise ValueError(
@@ -131,7 +131,7 @@ def _as_it_is(
     size = model.preprocessing.picture_size(height, width)
 
     def resized() -> Iterator[tuple[Windows, str]]:
-        windows = watched(footage.walk(chosen), progress, "video as it is", len(chosen))
+        windows = watched(footage.walk(chosen), progress, "unmodified video", len(chosen))
         for index, images in windows:
             name = truth[index]
             assert name is not None

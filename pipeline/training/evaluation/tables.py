@@ -30,10 +30,10 @@ def confusions(metrics: Report) -> dict[str, list[list[int]]]:
     found: dict[str, list[list[int]]] = {}
     if metrics.get("pictures"):
         for speed, scored in metrics["pictures"]["speeds"].items():
-            found[f"pictures at {speed}x"] = scored["confusion"]
+            found[f"rendered clips at {speed}x"] = scored["confusion"]
     for video in metrics.get("videos", []):
         if video["as_it_is"]:
-            _add(found, "video as it is", video["as_it_is"]["confusion"])
+            _add(found, "unmodified video", video["as_it_is"]["confusion"])
         for speed, scored in (video["virtual_camera"] or {"speeds": {}})["speeds"].items():
             _add(found, f"virtual camera at {speed}x", scored["confusion"])
     if metrics.get("data"):
@@ -48,7 +48,7 @@ def _add(found: dict[str, list[list[int]]], title: str, confusion: list[list[int
 
 
 def _pictures(report: Report) -> list[RenderableType]:
-    table = Table(title=f"{report['samples']} rendered clips for each row, over {report['pictures']}")
+    table = Table(title=f"{report['samples']} rendered clips for each row; images: {report['pictures']}")
     for heading in ("", "accuracy", "macro-F1"):
         table.add_column(heading, justify="right" if heading else "left")
     table.add_row("all speeds", f"{report['accuracy']:.4f}", f"{report['macro_f1']:.4f}")
@@ -63,7 +63,7 @@ def _data(report: Report) -> list[RenderableType]:
     table = Table(title=f"{report['windows']} windows of {report['clips']} recorded clips")
     for heading in ("", "accuracy", "macro-F1"):
         table.add_column(heading, justify="right" if heading else "left")
-    table.add_row("as they are", f"{report['accuracy']:.4f}", f"{report['macro_f1']:.4f}")
+    table.add_row("unmodified", f"{report['accuracy']:.4f}", f"{report['macro_f1']:.4f}")
     for control, accuracy in report["controls"].items():
         table.add_row(f"control: {control.replace('_', ' ')}", f"{accuracy:.4f}", "")
     table.add_row("always the most frequent class", f"{report['majority_accuracy']:.4f}", "")
@@ -93,7 +93,7 @@ def _calibration(report: Report) -> str:
 
 
 def _videos(videos: Sequence[Report]) -> list[RenderableType]:
-    table = Table(title=f"Video as it is, frames {videos[0]['spacing_ms']:g} ms apart")
+    table = Table(title=f"Unmodified video, frames {videos[0]['spacing_ms']:g} ms apart")
     table.add_column("file", overflow="fold")
     for heading in ("windows", "unsure", "moving", "correct", "static", "correct"):
         table.add_column(heading, justify="right")
@@ -123,7 +123,7 @@ def _videos(videos: Sequence[Report]) -> list[RenderableType]:
 def _virtual(videos: Sequence[Report]) -> list[RenderableType]:
     filmed = [(video["file"], video["virtual_camera"]) for video in videos if video["virtual_camera"]]
     if not filmed:
-        return [Text("virtual camera: skipped, because the real camera is at rest in no window")]
+        return [Text("virtual camera: skipped, because the real camera is not at rest in any window")]
     speeds = list(filmed[0][1]["speeds"])
     table = Table(title="Virtual moving camera over the windows in which the real one is at rest: macro-F1")
     table.add_column("file", overflow="fold")

@@ -22,7 +22,7 @@ def read_picture(path: Path) -> Image:
     """An image ``(H, W, 3)``, BGR.
 
     Raises:
-        ValueError: the file is missing or can't be decoded.
+        ValueError: The file is missing or can't be decoded.
     """
     return np.asarray(_decode(path, cv2.IMREAD_COLOR), np.uint8)
 
@@ -31,19 +31,19 @@ def read_mask(path: Path) -> Grey:
     """A label image ``(H, W)``.
 
     Raises:
-        ValueError: the file is missing or can't be decoded.
+        ValueError: The file is missing or can't be decoded.
     """
     return np.asarray(_decode(path, cv2.IMREAD_GRAYSCALE), np.uint8)
 
 
 def read_flow(path: Path) -> Flow:
-    """True flow, NaN where unknown.
+    """Ground-truth flow, NaN where unknown.
 
     Args:
         path: Middlebury or Sintel (``.flo``), KITTI (16-bit ``.png``), or ``.npz`` with an array ``flow``.
 
     Raises:
-        ValueError: the file is missing or damaged.
+        ValueError: The file is missing or damaged.
     """
     readers = {".flo": _read_flo, ".png": _read_kitti, ".npz": _read_npz}
     flow = readers[path.suffix.lower()](path)
@@ -95,7 +95,7 @@ def _decode(path: Path, flags: int) -> npt.NDArray[np.generic]:
     except cv2.error:
         picture = None
     if picture is None:
-        raise ValueError(f"{path}: not a picture, or damaged")
+        raise ValueError(f"{path}: not an image, or damaged")
     return picture
 
 

@@ -22,9 +22,9 @@ class Recorded(NamedTuple):
     """The parts of a data set.
 
     Attributes:
-        train: clips to train on.
-        val: clips that select the weights.
-        test: clips for the final evaluation; None if the data has no test part.
+        train: Clips to train on.
+        val: Clips that select the weights.
+        test: Clips for the final evaluation; None if the data has no test part.
     """
 
     train: RecordedClips
@@ -53,24 +53,24 @@ def open_recorded(
     otherwise consecutive frames. They never cross clip boundaries.
 
     Args:
-        path: folder or CSV file.
-        num_past: past frames in a window, ``T``.
-        size_px: side of the square frames.
-        spacing_ms: time between the frames of a window; 0 = consecutive frames.
-        validation_share: share of the clips of each class for validation, if the data has no split.
-        seed: random seed of the split and the order.
-        device: device of the batches.
-        labels: required names of the classes, in order; None uses those of the data.
-        augment: augment the training clips.
-        notify: receives messages about skipped and used clips.
-        mirror: include horizontal flips; only if that can't change a class.
-        memory_mb: memory limit for decoded frames, in MiB; the rest goes to a temporary file.
+        path: Folder or CSV file.
+        num_past: Past frames in a window, ``T``.
+        size_px: Side of the square frames.
+        spacing_ms: Time between the frames of a window; 0 = consecutive frames.
+        validation_share: Share of the clips of each class for validation, if the data has no split.
+        seed: Random seed of the split and the order.
+        device: Device of the batches.
+        labels: Required names of the classes, in order; None uses those of the data.
+        augment: Augment the training clips.
+        notify: Receives messages about skipped and used clips.
+        mirror: Include horizontal flips; only if that can't change a class.
+        memory_mb: Memory limit for decoded frames, in MiB; the rest goes to a temporary file.
 
     Returns:
         The parts of the data's own split, or of a random split.
 
     Raises:
-        ValueError: the data is invalid; the message is one line.
+        ValueError: The data is invalid; the message is one line.
     """
     entries = list_clips(path, notify)
     found = _classes(path, entries, labels)
@@ -115,18 +115,18 @@ def open_chosen(
     """Reads the part of a data set to score; see `open_recorded`.
 
     Args:
-        path: folder or CSV file.
-        choose: selects the clips to read from all clips of the data.
-        num_past: past frames in a window, ``T``.
-        size_px: side of the square frames.
-        spacing_ms: time between the frames of a window; 0 = consecutive frames.
-        device: device of the batches.
-        labels: required names of the classes, in order.
-        notify: receives messages about skipped and used clips.
-        memory_mb: memory limit for decoded frames, in MiB; the rest goes to a temporary file.
+        path: Folder or CSV file.
+        choose: Selects the clips to read from all clips of the data.
+        num_past: Past frames in a window, ``T``.
+        size_px: Side of the square frames.
+        spacing_ms: Time between the frames of a window; 0 = consecutive frames.
+        device: Device of the batches.
+        labels: Required names of the classes, in order.
+        notify: Receives messages about skipped and used clips.
+        memory_mb: Memory limit for decoded frames, in MiB; the rest goes to a temporary file.
 
     Raises:
-        ValueError: the data is invalid; the message is one line.
+        ValueError: The data is invalid; the message is one line.
     """
     listed = list_clips(path, notify)
     _classes(path, listed, labels)
@@ -228,5 +228,5 @@ def _report_shared_files(
     if shared := sorted(learned & others):
         notify(
             f"{len(shared)} files, such as {shared[0]}, have parts in both training and validation: the "
-            "validation will be too optimistic; use a split column to separate them"
+            "validation score will be too optimistic; use a split column to separate them"
         )

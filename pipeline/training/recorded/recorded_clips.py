@@ -23,8 +23,8 @@ class Batches:
     """Batches made on demand; each iteration gives the same ones.
 
     Attributes:
-        count: number of batches.
-        make: makes the batch of a number.
+        count: Number of batches.
+        make: Makes the batch with the given number.
     """
 
     count: int
@@ -44,10 +44,10 @@ class RecordedClips:
     windows of a clip, are sampled uniformly.
 
     Attributes:
-        labels: names of the classes.
-        names: keys of the clips, see `ClipEntry.key`.
-        seed: random seed of the order and the augmentation.
-        step: batches made so far.
+        labels: Names of the classes.
+        names: Keys of the clips, see `ClipEntry.key`.
+        seed: Random seed of the order and the augmentation.
+        step: Batches made so far.
     """
 
     def __init__(
@@ -65,14 +65,14 @@ class RecordedClips:
         """Uses windows of frames in the store.
 
         Args:
-            labels: names of the classes; each has at least one clip.
-            clips: label and windows of each clip, at least one window each.
-            store: the frames.
-            names: keys of the clips.
-            seed: random seed.
-            device: device of the batches.
-            augment: augment the batches of ``clips``; `evaluate_batches` never does.
-            mirror: include horizontal flips.
+            labels: Names of the classes; each has at least one clip.
+            clips: Label and windows of each clip, at least one window each.
+            store: The frames.
+            names: Keys of the clips.
+            seed: Random seed.
+            device: Device of the batches.
+            augment: Augment the batches of ``clips``; `evaluate_batches` never does.
+            mirror: Include horizontal flips.
         """
         self.labels, self.names, self.seed, self.step = labels, tuple(names), seed, 0
         self._store, self._device, self._augment, self._mirror = store, device, augment, mirror
@@ -109,8 +109,8 @@ class RecordedClips:
         """All windows once, clip by clip, without augmentation.
 
         Args:
-            n: windows in a batch; the last one may have fewer.
-            per_clip: maximum number of windows of each clip, evenly spaced; 0 = all.
+            n: Windows in a batch; the last one may have fewer.
+            per_clip: Maximum number of windows of each clip, evenly spaced; 0 = all.
         """
         rows, classes, numbers = [], [], []
         for number, (label, windows) in enumerate(self._all):

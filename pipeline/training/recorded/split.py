@@ -50,14 +50,15 @@ def never_trained_on(
     """The clips that a model can be scored on, because it was not trained on them.
 
     If the data has its own split, these are its test clips, or else its validation clips. A split with only
-    training clips is ignored, as in training. Without a split, they are the clips held out by the training;
-    clips added since are skipped. If the training saw none of the clips, the data set is a different one and
-    all clips are used. If the model does not list its clips, they are those that a training would hold out.
+    training clips is ignored, as in training. Without a split, they are the clips held out in training;
+    clips added since are skipped. If none of the clips were used in training, the data set is a different
+    one and all clips are used. If the model does not list its clips, they are those that training would hold
+    out.
 
     Args:
         entries: All clips of the data.
         data: The folder or CSV file.
-        known: Keys of the clips of the training: ``train``, optionally ``validation``, and ``held_out``.
+        known: Keys of the clips of the training run: ``train``, optionally ``validation``, and ``held_out``.
         share: Share of each class to hold out if the model does not list its clips.
         seed: Random seed for this.
         notify: Receives messages about skipped or missing clips.
@@ -74,7 +75,7 @@ def never_trained_on(
     held_out = [entry for entry in entries if entry.key(data) in kept]
     trained = sum(entry.key(data) in learned for entry in entries)
     if not held_out and not trained:
-        notify(f"the training saw none of these {len(entries)} clips: all are scored")
+        notify(f"none of these {len(entries)} clips were used in training: scoring all of them")
         return entries
     if not held_out:
         raise ValueError(
@@ -82,9 +83,9 @@ def never_trained_on(
             "--all-clips scores all of them"
         )
     if new := len(entries) - len(held_out) - trained:
-        notify(f"skipped {new} clips added since the training; --all-clips scores all")
+        notify(f"skipped {new} clips added since training; --all-clips scores all")
     if gone := len(kept - {entry.key(data) for entry in held_out}):
-        notify(f"{gone} of {len(kept)} clips that the training held out are missing")
+        notify(f"{gone} of {len(kept)} clips held out in training are missing")
     return held_out
 
 

@@ -30,12 +30,12 @@ class TemporalDataset(Dataset[tuple[Tensor, ...]]):
         """Keeps the clips; frames are read when a window is requested.
 
         Args:
-            clips: each a sequence of frames ``(3, H, W)``.
-            labels: for each clip one class for all its frames, or a class for each frame.
-            sequence_length: frames in a window, including the newest.
+            clips: Each a sequence of frames ``(3, H, W)``.
+            labels: For each clip one class for all its frames, or a class for each frame.
+            sequence_length: Frames in a window, including the newest.
 
         Raises:
-            ValueError: the labels do not match the clips, or there are no windows.
+            ValueError: The labels do not match the clips, or there are no windows.
         """
         if sequence_length < 1:
             raise ValueError(f"sequence_length must be at least 1, not {sequence_length}")
@@ -60,7 +60,7 @@ class TemporalDataset(Dataset[tuple[Tensor, ...]]):
             Frames ``(3, H, W)``, oldest first, then the label, a scalar.
 
         Raises:
-            IndexError: the window does not exist.
+            IndexError: The window does not exist.
         """
         if not -len(self) <= index < len(self):
             raise IndexError(f"window {index} of {len(self)}")
@@ -80,12 +80,12 @@ class TemporalDataLoader(DataLoader[tuple[Tensor, ...]]):
         """Wraps a data set.
 
         Args:
-            dataset: windows of ``sequence_length`` frames.
-            sequence_length: frames in a window; must match the data set.
-            **options: options of `torch.utils.data.DataLoader`, such as ``batch_size`` and ``shuffle``.
+            dataset: Windows of ``sequence_length`` frames.
+            sequence_length: Frames in a window; must match the data set.
+            **options: Options of `torch.utils.data.DataLoader`, such as ``batch_size`` and ``shuffle``.
 
         Raises:
-            ValueError: the data set has windows of another length.
+            ValueError: The data set has windows of another length.
         """
         if dataset.sequence_length != sequence_length:
             raise ValueError(
@@ -98,9 +98,9 @@ def windows_by_time(times_ns: Sequence[int], num_past: int, spacing_ms: float) -
     """Every window of a clip without missing past frames, selected as in the live pipeline.
 
     Args:
-        times_ns: time of each frame, increasing.
-        num_past: past frames in a window, ``T``.
-        spacing_ms: time between its frames; 0, or a clip with a lower frame rate, gives consecutive frames.
+        times_ns: Time of each frame, increasing.
+        num_past: Past frames in a window, ``T``.
+        spacing_ms: Time between its frames; 0, or a clip with a lower frame rate, gives consecutive frames.
 
     Returns:
         Indices of frames ``(windows, T + 1)``, oldest first.

@@ -11,9 +11,9 @@ from pipeline.model.motion.motion_head import COARSE, FINE, CameraVote, Motion, 
 from pipeline.training.rendered.layer_truth import Truth
 
 _HIDDEN = 0.2  # weight of positions that are occluded in the past frame
-_THING_PLACES = 200  # a smaller moving object is weighted as if it had this many positions,
-_MOST_FOR_THING = 10.0  # up to this weight per position;
-_AROUND_THING = 2  # static positions within this distance get the same weight
+_THING_PLACES = 200  # a smaller moving object is weighted as if it had this many positions
+_MOST_FOR_THING = 10.0  # upper bound on that weight per position
+_AROUND_THING = 2  # static positions within this distance of a moving object get its weight
 _LAYERS = 64  # upper bound on the layers of a scene
 _DECAY = 0.6  # weight of a round relative to the next one
 _ROBUST = 0.7  # exponent of an error: below 1, so that large errors of fast objects do not dominate

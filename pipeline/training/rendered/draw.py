@@ -39,7 +39,8 @@ def fractal_noise(generator: torch.Generator, n: int, size: int, octaves: int = 
 def dead_leaves(generator: torch.Generator, n: int, size: int, layers: int = 14) -> Tensor:
     """Overlapping discs, ellipses and boxes of all sizes, small ones on top.
 
-    A layer is a rotated grid with at most one leaf per cell, so the cost does not grow with the leaves.
+    A layer is a rotated grid with at most one leaf per cell, so the cost does not depend on the number of
+    leaves.
     """
     cells = 32  # a layer repeats after this many cells
     y, x = _pixels(generator, size)

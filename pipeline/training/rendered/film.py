@@ -1,4 +1,4 @@
-"""Films known camera motions as pixels, to calibrate and score a runtime."""
+"""Renders clips of known camera motions as uint8, to calibrate and score a runtime."""
 
 from typing import NamedTuple
 
@@ -12,11 +12,11 @@ _BATCH = 32
 
 
 class Film(NamedTuple):
-    """Clips.
+    """Rendered clips.
 
     Attributes:
         frames: ``(n, T + 1, size, size, 3)`` uint8, red-green-blue, oldest first.
-        labels: The motion's name, ``n`` times.
+        labels: Name of the camera motion of each clip.
     """
 
     frames: npt.NDArray[np.uint8]

@@ -51,7 +51,7 @@ class LayeredScene(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     rolling_share: Share = 0.3
     """Clips with a rolling shutter."""
     cover_share: Share = 0.04
-    """Clips in which something passes right in front of the camera."""
+    """Clips in which a large object passes close to the camera."""
     rain_share: Share = 0.06
     """Clips with rain or snow."""
     overlay_share: Share = 0.12
@@ -284,7 +284,7 @@ def _companion(make: _Maker, first: Layer, own: Layer) -> Layer:
 
 
 def _passer(make: _Maker) -> Layer:
-    """A large object that passes right in front of the camera, such as a hand, a van or a bird."""
+    """A large object that passes close to the camera, such as a hand, a van or a bird."""
     size = make.log_uniform(0.5, 1.6)
     way = make.travelled() - make.uniform(-2.0, 1.0)[:, None]
     side = make.direction()

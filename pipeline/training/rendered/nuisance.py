@@ -17,9 +17,9 @@ def moving_objects(frames: Tensor, textures: Tensor, generator: torch.Generator)
     """Adds one textured ellipse per sample that crosses the scene on its own path.
 
     Args:
-        frames: the rendered scene.
-        textures: images ``(n, 3, P, P)``, uint8, one for each object.
-        generator: random generator.
+        frames: The rendered scene.
+        textures: Images ``(n, 3, P, P)``, uint8, one for each object.
+        generator: Random generator.
     """
     n, steps, _, height, width = frames.shape
     start = uniform(generator, (n, 1, 2), -0.8, 0.8)
@@ -68,10 +68,10 @@ def scrolling_parts(frames: Tensor, textures: Tensor, windows: Tensor, generator
     """Adds an ellipse that stays in place while its content moves.
 
     Args:
-        frames: the rendered scene.
-        textures: images ``(n, 3, P, P)``, uint8, the content of the ellipses.
-        windows: windows of the frames.
-        generator: random generator.
+        frames: The rendered scene.
+        textures: Images ``(n, 3, P, P)``, uint8, the content of the ellipses.
+        windows: Windows of the frames.
+        generator: Random generator.
     """
     n, steps, _, height, width = frames.shape
     x, y = _scene(windows, height, width)

@@ -29,10 +29,10 @@ def load_photos(folder: Path, size_px: int) -> tuple[Tensor, Tensor]:
         Images ``(P, 3, size_px, size_px)`` uint8 RGB and their aspect ratios ``(P,)``, width / height.
 
     Raises:
-        ValueError: the folder has no readable image.
+        ValueError: The folder has no readable image.
     """
     if not folder.is_dir():
-        raise ValueError(f"no such folder of pictures: {folder}")
+        raise ValueError(f"no such folder of images: {folder}")
     squares, aspects = [], []
     for path in sorted(folder.rglob("*")):
         picture = cv2.imread(str(path)) if path.suffix.lower() in PICTURE_SUFFIXES else None
@@ -42,7 +42,7 @@ def load_photos(folder: Path, size_px: int) -> tuple[Tensor, Tensor]:
         square = cv2.resize(picture, (size_px, size_px), interpolation=cv2.INTER_AREA)
         squares.append(cv2.cvtColor(square, cv2.COLOR_BGR2RGB))
     if not squares:
-        raise ValueError(f"no readable picture ({', '.join(sorted(PICTURE_SUFFIXES))}) in {folder}")
+        raise ValueError(f"no readable image ({', '.join(sorted(PICTURE_SUFFIXES))}) in {folder}")
     return torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2).contiguous(), torch.tensor(aspects)
 
 
@@ -53,7 +53,7 @@ class PictureBank:
 
     Attributes:
         pictures: ``(count, 3, size_px, size_px)`` uint8 RGB.
-        photo_count: number of photos in the folder, 0 without a folder.
+        photo_count: Number of photos in the folder, 0 without a folder.
     """
 
     def __init__(
@@ -69,13 +69,13 @@ class PictureBank:
         """Draws the whole bank.
 
         Args:
-            device: device of the images.
-            size_px: side of each square image.
-            count: number of images, rounded up to whole blocks; if below ``block``, it is the block size.
-            seed: random seed.
-            photos: folder of photos; None draws only procedural images.
-            photo_share: share of the bank that is cropped from photos, if any.
-            block: number of images redrawn together.
+            device: Device of the images.
+            size_px: Side of each square image.
+            count: Number of images, rounded up to whole blocks; if below ``block``, it is the block size.
+            seed: Random seed.
+            photos: Folder of photos; None draws only procedural images.
+            photo_share: Share of the bank that is cropped from photos, if any.
+            block: Number of images redrawn together.
         """
         self.size_px, self.seed, self.block = size_px, seed, min(block, count)
         self.blocks = math.ceil(count / self.block)

@@ -98,9 +98,9 @@ class MotionRenderer:
     any point of the sequence.
 
     Attributes:
-        labels: names of the motions.
-        step: batches rendered so far.
-        bank: the source images.
+        labels: Names of the motions.
+        step: Batches rendered so far.
+        bank: The source images.
     """
 
     labels = CAMERA_MOTIONS
@@ -123,17 +123,17 @@ class MotionRenderer:
         """Draws the image bank.
 
         Args:
-            device: device to render on.
-            size: side of the frames in pixels; the images are twice as large.
-            seed: random seed.
-            pictures: folder of photos to mix in; None uses only procedural images.
-            num_past: past frames in a clip.
-            photo_share: share of the bank cropped from these photos.
-            bank_count: number of images in the bank.
-            redraw_every: batches between two redraws of 32 images; 0 = never.
-            supersample: samples per pixel along each axis, against aliasing.
-            scene: disturbances.
-            speeds: lowest and highest speed factor, drawn log-uniformly.
+            device: Device to render on.
+            size: Side of the frames in pixels; the images are twice as large.
+            seed: Random seed.
+            pictures: Folder of photos to mix in; None uses only procedural images.
+            num_past: Past frames in a clip.
+            photo_share: Share of the bank cropped from these photos.
+            bank_count: Number of images in the bank.
+            redraw_every: Batches between two redraws of 32 images; 0 = never.
+            supersample: Samples per pixel along each axis, against aliasing.
+            scene: Disturbances.
+            speeds: Lowest and highest speed factor, drawn log-uniformly.
         """
         self.device = torch.device(device)
         self.size, self.seed, self.scene, self.speeds = size, seed, scene, speeds
@@ -155,8 +155,8 @@ class MotionRenderer:
         """Renders the next samples.
 
         Args:
-            n: number of samples.
-            speed: speed factor of all samples; None draws one for each from ``speeds``.
+            n: Number of samples.
+            speed: Speed factor of all samples; None draws one for each from ``speeds``.
 
         Returns:
             The samples.
@@ -209,7 +209,7 @@ class MotionRenderer:
         shake = shake * uniform(generator, (n, length, 1), 0, 4 / 96)  # half widths: up to 4 px of 192
         places = [(2 * i + 1 - self.supersample) / self.supersample for i in range(self.supersample)]
         spots = torch.cartesian_prod(torch.tensor(places), torch.tensor(places)).to(self.device) / side
-        # ordered so that neighbours in time are not neighbours in the pixel
+        # ordered so that consecutive samples are not adjacent within the pixel
         times = (torch.arange(len(spots), device=self.device) * 3 % len(spots) + 0.5) / len(spots) - 0.5
         total = torch.zeros((n, 3, length * side, side), device=self.device)
         for spot, time in zip(spots, times, strict=True):

@@ -110,7 +110,7 @@ def test_a_busy_machine_gets_fewer_frames_and_all_of_them_back() -> None:
     assert run.control.knobs.quality == 90
     back = run.live(calm, 60)
     assert run.control.knobs == Knobs(quality=90), back
-    assert "room for every frame again" in back[-1]
+    assert "stepping up to every frame" in back[-1]
 
 
 def test_knobs_go_back_once_the_link_is_fast_again() -> None:
@@ -145,7 +145,7 @@ def test_lateness_that_lasts_is_told_now_and_then_and_its_end_once() -> None:
     run.live(slow_model, 30)
     told = run.live(slow_model, 30)
     assert len(told) <= 1
-    assert "in time again" in " ".join(run.live(calm, 10))
+    assert "back within the target" in " ".join(run.live(calm, 10))
     assert run.live(calm, 60) == []
 
 
@@ -155,7 +155,7 @@ def test_without_feedback_nothing_is_turned() -> None:
     settings = run.control.knobs
     events = run.live(None, 600)
     assert run.control.knobs == settings
-    assert events == [f"no report on the age of predictions: {settings} until there is one"]
+    assert events == [f"no report on the age of predictions; until one arrives: {settings}"]
 
 
 def test_silence_from_the_start_on_is_told_once() -> None:
@@ -165,7 +165,7 @@ def test_silence_from_the_start_on_is_told_once() -> None:
     assert run.live(None, 2.75) == []
     run.control.start(run.now_ns)
     everything = str(Knobs(quality=90))
-    assert run.live(None, 60) == [f"no report on the age of predictions: {everything} until there is one"]
+    assert run.live(None, 60) == [f"no report on the age of predictions; until one arrives: {everything}"]
     run.live(calm, 1)
     assert run.control.age_ms == 60.0
 

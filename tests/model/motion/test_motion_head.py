@@ -94,7 +94,7 @@ def test_shapes_and_ranges_for_pictures_that_are_not_square(model: TemporalKVQRe
 @pytest.mark.parametrize("size", [(160, 96), (96, 96)])  # the first has as many places
 def test_a_change_of_size_is_a_readable_error(model: TemporalKVQResNetCBAM, size: tuple[int, int]) -> None:
     _, state = stepped(model, torch.randn(1, 2, 3, 96, 160))
-    with pytest.raises(ValueError, match=r"another size: use init_state\(batch_size, size\)"):
+    with pytest.raises(ValueError, match=r"another frame size: use init_state\(batch_size, size\)"):
         model.step(torch.randn(1, 3, *size), state)
 
 

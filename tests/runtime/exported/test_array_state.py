@@ -79,7 +79,7 @@ def test_an_entry_goes_to_another_process_and_no_further_than_its_own_kind(name:
         [*parts, parts[0]],
         [Part("float16", shape, b"\0" * 2 * np.prod(shape)), *parts[1:]],
     ):
-        with pytest.raises(ValueError, match="another model, at another picture size or precision"):
+        with pytest.raises(ValueError, match="another model, or at another image size or precision"):
             state.entry(wrong)
 
 

@@ -42,7 +42,7 @@ def test_a_checked_file_and_what_it_takes(tmp_path: Path, name: str) -> None:
     names = ports(model.architecture)
     assert [port[1] for port in described] == [*names.inputs, *names.outputs]
     assert lines[0].endswith(f"(batch, 3, {SIZE}, {SIZE})")
-    assert "50 steps with resets equal torch" in lines[-1]
+    assert "50 steps with resets match torch" in lines[-1]
     assert lines[-1 - len(metadata) : -1] == [f"{key}: {value}" for key, value in metadata.items()]
     assert _metadata(tmp_path / "new" / name) == metadata
     assert json.loads(metadata["labels"]) == list(model.labels)
@@ -101,9 +101,9 @@ def test_the_comparison_finds_what_is_wrong(name: str, by: float) -> None:
 @pytest.mark.parametrize(
     ("out", "kind", "message"),
     [
-        ("step.txt", None, "give --format, onnx or openvino"),
+        ("step.txt", None, "give --format onnx or openvino"),
         ("step.onnx", "openvino", "a file of format openvino ends in .xml"),
-        ("step.onnx", "gif", "give --format, onnx or openvino"),
+        ("step.onnx", "gif", "give --format onnx or openvino"),
     ],
 )
 def test_errors_are_one_line(tmp_path: Path, out: str, kind: str | None, message: str) -> None:

@@ -187,7 +187,7 @@ def test_where_the_answer_can_not_be_cut_out_every_picture_is_computed(
     monkeypatch.setattr("pipeline.runtime.exported.open_openvino.ports", lambda architecture: names)
     runtime = open_openvino(model, Options(precision="fp32", name="tiny", report=lines.append))
     assert lines[-1].startswith("tiny: unchanged images are computed like new ones: ")
-    assert lines[-1].endswith("the answer can't be derived from appearance alone")
+    assert lines[-1].endswith("the answer needs more of the frame than appearance")
     memories = runtime.infer([picture(np.random.default_rng(0))], [[None, None]]).remember()
     assert memories[0].features is None
     with pytest.raises(ValueError, match="a known image needs features"):
@@ -210,7 +210,7 @@ def test_it_is_prepared_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         reuse(runtime)
         *before, last = lines
         assert "runs on openvino" in last
-        return any("preparing it for openvino" in line for line in before)
+        return any("preparing for openvino" in line for line in before)
 
     assert start()
     assert not start()
@@ -228,8 +228,8 @@ def test_preparing_it_goes_on_reporting(
     file, lines = tmp_path / "tiny.safetensors", []
     save_checkpoint(file, small())
     open_runtime(file, Options(name="tiny", report=lines.append), backend=backend)
-    first, *others = [line for line in lines if line.startswith(f"tiny: preparing it for {backend}")]
-    assert first.endswith("once for this machine ...")
+    first, *others = [line for line in lines if line.startswith(f"tiny: preparing for {backend}")]
+    assert first.endswith("once per machine ...")
     assert others
     assert all(line.endswith("s so far") for line in others)
 
@@ -252,8 +252,8 @@ def test_without_a_folder_for_it_everything_still_works(
     ("backend", "wish", "message"),
     [
         ("openvino", {"device": "cuda"}, "backend openvino runs on the CPU, not on cuda: choose auto or cpu"),
-        ("openvino", {"precision": "fp16"}, "backend openvino computes in fp32, bf16, int8, not in fp16"),
-        ("onnxruntime", {"precision": "bf16"}, "backend onnxruntime computes in fp32, not in bf16"),
+        ("openvino", {"precision": "fp16"}, "backend openvino supports fp32, bf16, int8, not fp16"),
+        ("onnxruntime", {"precision": "bf16"}, "backend onnxruntime supports fp32, not bf16"),
         ("openvino", {"provider": "cuda"}, "provider cuda requires backend onnxruntime, not openvino"),
         ("auto", {"provider": "cpu"}, "provider cpu requires backend onnxruntime, not auto"),
         ("onnxruntime", {"provider": "abacus"}, "provider 'abacus': choose auto, cpu, cuda, tensorrt"),

@@ -34,11 +34,11 @@ def test_errors_are_one_line(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no such folder"):
         find_camera_sequences(tmp_path / "none")
     (tmp_path / "flow_to_0_before.npz").write_bytes(b"")
-    with pytest.raises(ValueError, match="has no sequences; expected numbered pictures"):
+    with pytest.raises(ValueError, match="has no sequences; expected numbered images"):
         find_camera_sequences(tmp_path)
     write_sequence(tmp_path / "room")
     (tmp_path / "room" / "0151.jpg").unlink()
-    with pytest.raises(ValueError, match="picture number 151 is missing"):
+    with pytest.raises(ValueError, match="image number 151 is missing"):
         find_camera_sequences(tmp_path)
     for content, message in ((b"text", "can't be read"), (None, "is empty")):
         file = tmp_path / "room" / "flow_to_3_before.npz"

@@ -61,7 +61,7 @@ def test_npz_beside_a_and_b(tmp_path: Path) -> None:
 def test_errors_are_one_line(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no such folder"):
         find_flow_pairs(tmp_path / "none")
-    with pytest.raises(ValueError, match="has no pictures with true flow; expected frame10"):
+    with pytest.raises(ValueError, match="has no image pairs with ground-truth flow; expected frame10"):
         find_flow_pairs(tmp_path)
     write_npz_pair(tmp_path / "one", NEW, PAST, FLOW)
     pair = find_flow_pairs(tmp_path)[0]

@@ -41,8 +41,8 @@ def test_a_clip_may_be_longer_than_what_goes_through_the_codec_at_once(tmp_path:
 def test_errors_are_one_line(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no such folder"):
         find_pictures(tmp_path / "none")
-    with pytest.raises(ValueError, match="has no pictures"):
+    with pytest.raises(ValueError, match="contains no images"):
         find_pictures(tmp_path)
     (tmp_path / "a.png").write_text("text")
-    with pytest.raises(ValueError, match=r"a\.png: not a picture"):
+    with pytest.raises(ValueError, match=r"a\.png: not an image"):
         score_still(network_of(), find_pictures(tmp_path), frames=1)

@@ -80,8 +80,8 @@ def test_without_a_split_those_that_the_training_held_out_are_scored() -> None:
     known = {"train": keys("1"), "validation": keys("2"), "held_out": keys("3", "5")}
     lines: list[str] = []
     assert scored(entries, known, lines.append) == ["3"]
-    assert lines[0].startswith("skipped 1 clips added since the training")
-    assert lines[1] == "1 of 2 clips that the training held out are missing"
+    assert lines[0].startswith("skipped 1 clips added since training")
+    assert lines[1] == "1 of 2 clips held out in training are missing"
     assert scored([clip("7"), clip("8")], known) == ["7", "8"], "another data set"
     with pytest.raises(ValueError, match="none that were held out"):
         scored([clip("1")], known)

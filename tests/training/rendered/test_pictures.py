@@ -58,5 +58,5 @@ def test_folders_without_pictures_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no such folder"):
         load_photos(tmp_path / "none", 16)
     (tmp_path / "broken.jpg").write_bytes(b"not a picture")
-    with pytest.raises(ValueError, match="no readable picture"):
+    with pytest.raises(ValueError, match="no readable image"):
         load_photos(tmp_path, 16)

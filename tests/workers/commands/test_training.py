@@ -40,7 +40,7 @@ def test_errors_of_a_training_name_what_is_wrong(tmp_path: Path) -> None:
         options = [part for text in settings(SMALL) for part in ("--set", text)]
         return refused("train", "--out", str(tmp_path / "run"), *options, *arguments)
 
-    assert "no such folder of pictures" in error("--pictures", str(tmp_path / "none"))
+    assert "no such folder of images" in error("--pictures", str(tmp_path / "none"))
     assert "nowhere" in error("--data", str(clips / "nowhere"))
     assert "model.depth 34 does not fit motion_resnet18" in error(
         "--data", str(clips), "--set", "model.depth=34"

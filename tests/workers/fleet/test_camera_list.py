@@ -57,7 +57,7 @@ def test_cameras_are_added_once():
 
 
 def test_what_there_is_to_say():
-    owners = {"yard": Owner("inference-1", 3, S, "it is new"), "gone": Owner("inference-1", 0, S, "")}
+    owners = {"yard": Owner("inference-1", 3, S, "new stream"), "gone": Owner("inference-1", 0, S, "")}
     told = cameras(YARD, GATE).about(owners, {"yard": "inference-2"}, 3 * S)
     assert list(told.items()) == [
         (
@@ -79,7 +79,7 @@ def test_what_there_is_to_say():
                 "worker": "inference-1",
                 "generation": 3,
                 "since_s": 2.0,
-                "why": "it is new",
+                "why": "new stream",
             },
         ),
     ]

@@ -12,7 +12,7 @@ def worker(**about):
     return told | {"restarts": 0, "streams": 1, "busy": 0.5} | about
 
 
-def stream(worker="inference-1", moving_to=None, why="it is new"):
+def stream(worker="inference-1", moving_to=None, why="new stream"):
     placed = {"generation": 3, "since_s": 12.3} if worker else {"generation": None, "since_s": None}
     return {"capture": "capture", "worker": worker, "moving_to": moving_to, "why": why, **placed}
 
@@ -96,10 +96,10 @@ def test_notes_in_words():
         "generation": 4,
         "took_ms": 12.3,
         "memory": "taken",
-        "why": "to even out",
+        "why": "to balance",
     }
     line = note_in_words(NOTE | about)
-    told = "moved: gate inference-1 -> inference-2 generation 4 in 12 ms memory taken: to even out"
+    told = "moved: gate inference-1 -> inference-2 generation 4 in 12 ms memory taken: to balance"
     assert line.partition(" ")[2] == told
     assert note_in_words(NOTE).endswith(" moved: gate")
     down = {"time_ns": 0, "what": "down", "worker": "inference-1", "why": "it died or hung"}

@@ -148,6 +148,6 @@ def test_streams_of_a_dead_worker_do_not_wait_because_other_moves_have_failed_wi
     for name in ("inference-1", "inference-2"):
         two.hear(name, now_ns(), state="down" if name == dead else "ready")
     two.owners._finish(
-        Move("gate", "inference-1", "inference-2", 1, "to even out"), now_ns(), Moved("no answer")
+        Move("gate", "inference-1", "inference-2", 1, "to balance"), now_ns(), Moved("no answer")
     )
     assert two.owners._pauses.holds(_MOVES, now_ns()) == (not dead)
