@@ -46,7 +46,7 @@ PIPELINE: Mapping[str, tuple[str, str, str]] = {
                     "a capture or inference worker is down"),
     "worker_up": (ONCE, "2 s", "the worker works again; `for_s` is how long it was down"),
     "latency": (LASTS, "3 s (the window of the median)",
-                "the median age of a live stream's predictions is over `sink.latency_limit_ms`; ends below 0.8 of it"),
+                "the median age of a live stream's predictions is over `sink.latency_limit_ms`; ends below 80 % of it"),
 }  # fmt: skip
 WHY = (
     ("`crossed`", "`way`", "`forward` or `backward`"),

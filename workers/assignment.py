@@ -137,7 +137,9 @@ class Assignment:
             )
         receiver, stream_id = self._receiver(), wanted.stream_id
         if wanted.generation < (known := self._generations.get(stream_id, 0)):
-            raise VerbError(409, f"{stream_id}: generation {wanted.generation} is older than {known} here")
+            raise VerbError(
+                409, f"{stream_id}: generation {wanted.generation} is outdated: {known} is known here"
+            )
         is_new = stream_id not in worker.streams and stream_id not in worker.standby
         if is_new and len(worker.streams) + len(worker.standby) >= MOST_STREAMS:
             raise VerbError(409, f"this worker already has {MOST_STREAMS} streams")

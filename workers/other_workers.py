@@ -22,7 +22,7 @@ _ON_ITS_WAY_NS = 1_000_000_000
 """How long messages sent before a worker was lost may still arrive."""
 _MOST_WORKERS = 64
 _MOST_SESSIONS = 64
-"""Sessions remembered per worker; those silent for longest are forgotten."""
+"""Sessions remembered per worker; those silent the longest are forgotten."""
 _HOST = socket.gethostname()
 
 

@@ -83,14 +83,14 @@ class CutNetwork:
     def __enter__(self) -> Self:
         need_command("ip", "iproute2")
         if os.geteuid() != 0 or not Path("/dev/net/tun").exists():
-            without("only root can make network namespaces, and only with /dev/net/tun")
+            without("creating network namespaces needs root and /dev/net/tun")
         try:
             for machine in self.machines:
                 _ip("netns", "add", machine.namespace)
                 _ip("-n", machine.namespace, "link", "set", "lo", "up")
         except subprocess.CalledProcessError as error:
             self._remove()
-            without(f"this machine makes no network namespaces: {error.stderr.decode().strip()}")
+            without(f"this machine can't create network namespaces: {error.stderr.decode().strip()}")
         ends = (f"{machine.namespace}={machine.address}" for machine in self.machines)
         self._carrier = subprocess.Popen(
             [sys.executable, "-m", "tests.rigs.cut_link", *ends],
