@@ -24,7 +24,7 @@ _RECEIVERS = {
     "home": "MQTT, mosquitto",
     "shaky": "webhook, every second request answered with 503",
     "hangs": "webhook, server never answers",
-    "phone": "push, an ntfy-like server",
+    "phone": "push, ntfy-like server",
 }
 _WITHIN_S = 0.3
 _LOGS = {
