@@ -135,7 +135,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _truth(text: str) -> bool:
     if text.lower() not in ("true", "false"):
-        raise argparse.ArgumentTypeError(f"{text!r}: true or false")
+        raise argparse.ArgumentTypeError(f"{text!r}: must be true or false")
     return text.lower() == "true"
 
 

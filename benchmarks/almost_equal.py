@@ -79,7 +79,7 @@ def play(
     Args:
         runtime: The runtime.
         images: Frames in order.
-        news: The memory of each frame, computed before, so that no second backbone pass is needed.
+        news: The memory of each frame, computed in advance, so that no second backbone pass is needed.
         same_below: The threshold.
     """
     history, last = (

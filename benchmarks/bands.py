@@ -51,7 +51,7 @@ def main() -> None:
     runtime, rng = open_openvino(model, Options(threads=max(_THREADS))), np.random.default_rng(0)
     torch.set_num_threads(1)  # as in an inference worker
     stretchers = [Stretcher((_SIZE_PX, _SIZE_PX), threads) for threads in _THREADS]
-    print("| ms, ResNet-50 | resize | in bands | step | in bands |\n|---|---|---|---|---|")
+    print("| ms, ResNet-50 | resize | resize in bands | step | step with bands |\n|---|---|---|---|---|")
     for rows, columns in _SIZES:
         image = rng.integers(0, 256, (rows, columns, 3), np.uint8)
         alone: list[Turn] = [partial(_resize, stretch, image) for stretch in stretchers]

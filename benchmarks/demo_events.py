@@ -159,7 +159,7 @@ def play(runtime: Runtime, seed: int) -> Teller:
         time_ns = round(number * 1e9 / FPS)
         seen = watching.see(picture.image, time_ns)
         if seen is None:
-            teller.cut("the picture is bad")
+            teller.cut("the image is bad")
         else:
             things = [thing for thing in seen.scene.things or () if thing.was]
             teller.take(things, time_ns, depth=seen.depth, sight=seen.scene.sight)
@@ -218,8 +218,8 @@ def main() -> None:
     late = np.abs([ms for one in results for ms in one["late_ms"]])
     print(
         f"{sum(one['in_time'] for one in results)} of {sum(one['scripted'] for one in results)} within"
-        f" {_WITHIN_S} s (median {np.median(late):.0f} ms, 95 of 100 within {np.quantile(late, 0.95):.0f} ms,"
-        f" worst {late.max():.0f} ms), {sum(len(one['false']) for one in results)} false"
+        f" {_WITHIN_S} s (median {np.median(late):.0f} ms, 95th percentile {np.quantile(late, 0.95):.0f} ms,"
+        f" maximum {late.max():.0f} ms), {sum(len(one['false']) for one in results)} false"
     )
     if arguments.json:
         about = {"machine": describe_machine(), "runtime": runtime.describe()}

@@ -77,6 +77,14 @@ VARIANTS = {
     "pictures at most 256 px wide": Variant(size=partial(aspect_kept, longer_px=256)),
     "pictures stretched to 192x192": Variant(size=Preprocessing(size=192).picture_size),
 }
+_SHOWN = {
+    "mask from the residual alone": "mask from the flow residual only",
+    "stride 8 alone": "stride 8 only",
+    "pictures at most 320 px wide": "frames at most 320 px wide",
+    "pictures at most 256 px wide": "frames at most 256 px wide",
+    "pictures stretched to 192x192": "frames stretched to 192x192",
+}
+"""Descriptions for tables, where they differ from the names in stored results."""
 
 
 def measure(
@@ -141,7 +149,7 @@ def table(document: dict[str, Any]) -> str:
         means = [_mean([row["moving"][name][key] for name in names]) for key, names in kinds.items()]
         rounds = ", ".join(map(str, row["rounds"]))
         figures = " | ".join([_mean(list(row["epe"].values())), *means])
-        lines.append(f"| {row['variant']} | {rounds} | {figures} |")
+        lines.append(f"| {_SHOWN.get(row['variant'], row['variant'])} | {rounds} | {figures} |")
     return "\n".join(lines)
 
 

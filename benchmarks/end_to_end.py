@@ -43,7 +43,7 @@ _COLUMNS = {
     "age_p50_ms": "p50",
     "age_p95_ms": "p95",
     "age_p99_ms": "p99",
-    "before_step_p50_ms": "not step",
+    "before_step_p50_ms": "pre-step",
     "step_p50_ms": "step",
     "cpu_ms_per_prediction": "CPU",
 }
@@ -77,7 +77,7 @@ def bench(
         json_file.parent.mkdir(parents=True, exist_ok=True)
     results: dict[str, dict[str, list[Metrics]]] = {}
     with scratch_folder("kvq-bench-") as folder:
-        print_stage("drawing the films")
+        print_stage("rendering the videos")
         films = make_films(folder, warm_up_s + seconds, tour_frames)
         for number in range(1, rounds + 1):
             for rate, film in films.items():
@@ -205,7 +205,7 @@ def _collector(runtime: Path, process: "subprocess.Popen[bytes]") -> Iterator[Co
 
 def _check(process: "subprocess.Popen[bytes]", deadline: float) -> None:
     if process.poll() is not None or time.monotonic() > deadline:
-        raise ValueError("the pipeline did not start, or ended")
+        raise ValueError("the pipeline did not start in time, or ended early")
 
 
 def _watch(collector: Collector, seconds: float, process: "subprocess.Popen[bytes]") -> StreamStats:
@@ -241,7 +241,7 @@ def _metrics(before: StreamStats, after: StreamStats, cpu_s: float) -> Metrics:
     """
     predicted = after.predicted - before.predicted
     if not predicted:
-        raise ValueError("no predictions in the measured time: try more --seconds")
+        raise ValueError("no predictions during the measurement: increase --seconds")
     seconds = (after.last_ns - before.last_ns) / 1e9
     metrics = {"predictions_per_s": predicted / seconds}
     for percent in (50, 95, 99):
@@ -269,7 +269,8 @@ def _medians(rounds: Sequence[Metrics]) -> Metrics:
 
 def _table(middle: dict[str, dict[str, Metrics]], machine: dict[str, str]) -> Table:
     about = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in machine.items())
-    table = Table(caption=f"in ms, demo: a typical webcam demo; {about}", box=box.SIMPLE_HEAD, pad_edge=False)
+    caption = f"times in ms; demo: a single-process webcam demo; {about}"
+    table = Table(caption=caption, box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("640x480", no_wrap=True)
     for heading in _COLUMNS.values():
         table.add_column(heading, justify="right", no_wrap=True)

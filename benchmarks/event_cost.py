@@ -242,7 +242,7 @@ def main() -> None:
     options = parser.parse_args()
     cv2.setNumThreads(1)
     rows = []
-    print("| stage | things | ms a frame | 99 of 100 frames |\n|---|---|---|---|")
+    print("| stage | moving objects | ms per frame | 99th percentile |\n|---|---|---|---|")
     for things in THINGS:
         for row in measure(things, options.seconds, options.rounds):
             rows.append(asdict(row))

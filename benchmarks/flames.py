@@ -53,7 +53,7 @@ def _workers(spy: str, pipeline: "subprocess.Popen[bytes]") -> dict[str, int]:
     deadline, refusal = time.monotonic() + _START_S, ""
     while time.monotonic() < deadline:
         if pipeline.poll() is not None:
-            raise ValueError("the pipeline ended at once: see its output above")
+            raise ValueError("the pipeline ended immediately: see its output above")
         found: dict[str, int] = {}
         for child in psutil.Process(pipeline.pid).children(recursive=True):
             dump = subprocess.run([spy, "dump", "--pid", str(child.pid)], capture_output=True, text=True)

@@ -46,7 +46,7 @@ def profile(model: Any, feed: dict[str, Any]) -> dict[str, float]:
             least[key] = min(least.get(key, 1e9), part.real_time.total_seconds() * 1e3)
     found: dict[str, float] = defaultdict(float)
     for (_, kind), time_ms in least.items():
-        found[_NAMES.get(kind, "the rest")] += time_ms
+        found[_NAMES.get(kind, "other")] += time_ms
     return found
 
 
@@ -75,7 +75,7 @@ def main() -> None:
     print(f"| ms, ResNet-{depth} | step | plain |\n|---|---|---|")
     for kind in sorted({*columns[0], *columns[1]}, key=lambda kind: -columns[0][kind]):
         print(f"| {kind} | {columns[0][kind]:.2f} | {columns[1][kind]:.2f} |")
-    print(f"| **all** | {sum(columns[0].values()):.2f} | {sum(columns[1].values()):.2f} |")
+    print(f"| **total** | {sum(columns[0].values()):.2f} | {sum(columns[1].values()):.2f} |")
     if options.json:
         ms = {
             name: {kind: round(time_ms, 3) for kind, time_ms in column.items()}

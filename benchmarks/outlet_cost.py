@@ -133,7 +133,9 @@ def _pipeline(folder: Path, text: str, settings: Sequence[str]) -> dict[str, Any
         check=False,
     )
     if done.returncode:
-        raise ValueError(f"the run ended with {done.returncode}:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+        raise ValueError(
+            f"the run failed with exit code {done.returncode}:\n{done.stdout[-2000:]}{done.stderr[-2000:]}"
+        )
     read: dict[str, Any] = json.loads(report.read_text())
     return read
 

@@ -114,7 +114,7 @@ def measure(log: str, looks: Iterator[Look], length_ns: int, rounds: int) -> Row
 
 
 def _parts(looks: Sequence[Look]) -> Iterator[list[Look]]:
-    """Parts as cut by the keeper."""
+    """Parts of the same length as those that the sink stores."""
     each = iter(looks)
     span = (looks[-1].now.time_ns - looks[0].now.time_ns) / max(len(looks) - 1, 1)
     while part := list(islice(each, max(round(_CHUNK_NS / span), 1) if span else len(looks))):

@@ -93,7 +93,7 @@ def _running(config: Config) -> Iterator[Child]:
         while not child.ready:
             report = child.poll()
             if (report and report.kind != "ready") or not child.alive or time.monotonic() > deadline:
-                raise RuntimeError(f"inference: {report.text if report else 'did not come up'}")
+                raise RuntimeError(f"inference: {report.text if report else 'did not start in time'}")
             time.sleep(0.005)
         yield child
     finally:

@@ -173,7 +173,7 @@ def _running(config: Config) -> Iterator[None]:
             while not child.ready:
                 report = child.poll()
                 if (report and report.kind != "ready") or not child.alive or time.monotonic() > deadline:
-                    raise RuntimeError(f"{child.name}: {report.text if report else 'did not come up'}")
+                    raise RuntimeError(f"{child.name}: {report.text if report else 'did not start in time'}")
                 time.sleep(0.05)
         yield
     finally:
@@ -222,7 +222,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--workers", type=int, action="append", help="default: 1 and 2")
     parser.add_argument("--streams", type=int, default=64)
-    parser.add_argument("--feeders", type=int, default=2, help="processes that send pictures")
+    parser.add_argument("--feeders", type=int, default=2, help="processes that send frames")
     parser.add_argument("--fps", type=float, default=0.0, help="frame rate for the latency run; 0: skip it")
     parser.add_argument("--seconds", type=float, default=10.0, help="measured time")
     parser.add_argument("--warm-up", type=float, default=0.0, metavar="S", help="warm-up before it")

@@ -64,7 +64,7 @@ def main() -> None:
     for part in parts:
         print(f"| {part} | {' | '.join(f'{times[part]:.0f}' for times in found.values())} |")
     totals = [sum(times.values()) for times in found.values()]
-    print(f"| **together** | {' | '.join(f'{total:.0f}' for total in totals)} |")
+    print(f"| **total** | {' | '.join(f'{total:.0f}' for total in totals)} |")
     if options.json:
         ms = {
             name: {part: round(time_ms, 1) for part, time_ms in times.items()}

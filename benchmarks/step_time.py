@@ -55,11 +55,11 @@ Turn = Callable[[], None]
 
 @dataclass(frozen=True)
 class StepResult:
-    """Medians in milliseconds, and the middle half of the values as the spread.
+    """Medians in milliseconds, and the interquartile range as the spread.
 
     ``step_ms`` is the time from the decoded frame to the probabilities: resize, copy, cached step.
-    ``unchanged_ms`` is the step for an unchanged frame. ``guide_ms`` is the same with all frames through the
-    network, in eager torch; ``plain_resnet_ms`` is a step with torchvision's ResNet of the same depth
+    ``unchanged_ms`` is the step for an unchanged frame. ``guide_ms`` is a step in eager torch that sends all
+    frames through the network; ``plain_resnet_ms`` is a step with torchvision's ResNet of the same depth
     instead, in the same runtime. ``dis_ms``, for a network with dense motion, is OpenCV's flow (DIS, medium)
     between two frames of each stream at the network's input size, on one core. All frames are noise.
     """
@@ -140,16 +140,16 @@ def measure(
             continue
         floor: Turn = partial(plain_resnet(depth, model.preprocessing, runtime.engine), pictures[2])
         runtimes.append(runtime)
-        count = runtime.engine.threads if case.backend == "torch" else 1  # as open_runtime has it
+        count = runtime.engine.threads if case.backend == "torch" else 1  # as in open_runtime
         candidates += [partial(_with_threads, count, run) for run in (*_cached(runtime, pictures), floor)]
     if not runtimes:
-        raise DeviceError("none of these backends supports these precisions here")
+        raise DeviceError("none of these backends supports these precisions on this machine")
     candidates.append(
         partial(_with_threads, runtimes[0].engine.threads, _as_written(model, runtimes[0], pictures))
     )
     if model.motion is not None:
         candidates.append(_dis(pictures, size))
-    print_stage(f"{name} x{streams}: {_WARM_UP + repeats} rounds of {len(candidates)} taking turns")
+    print_stage(f"{name} x{streams}: {_WARM_UP + repeats} rounds of {len(candidates)} candidates")
     times = take_turns(candidates, repeats)
     dis = round(median(times.pop()), 3) if model.motion is not None else None
     *times, written = times
@@ -275,12 +275,12 @@ def take_turns(candidates: list[Turn], repeats: int) -> list[list[float]]:
 
 
 def median(times: list[float]) -> float:
-    """The middle value."""
+    """The median."""
     return statistics.median(times)
 
 
 def spread(times: list[float]) -> float:
-    """Width of the middle half of the values."""
+    """The interquartile range."""
     first, _, third = statistics.quantiles(times, n=4)
     return third - first
 
@@ -321,7 +321,7 @@ def bench(
         depths = [18, 50]
     subjects = [random_network(depth, size or _SIZE_PX) for depth in depths]
     subjects += [trained_network(checkpoint, size) for checkpoint in checkpoints]
-    machine = describe_machine()  # before the turns, which set the number of threads
+    machine = describe_machine()  # before the measurements, which change the number of threads
     results = [
         result
         for subject in subjects
@@ -340,10 +340,11 @@ def _table(results: list[StepResult], machine: dict[str, str]) -> Table:
     about = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in machine.items())
     table = Table(
         title=about,
-        caption="ms: median, and half the width of the middle half of the values; x1: one stream\n"
-        "unchanged: a step for a picture that is that of the step before\n"
-        "guide: three passes, as written, in eager torch; plain: torchvision's ResNet in the same runtime\n"
-        "DIS: OpenCV's flow, medium, between two pictures of each stream at that size, on one core",
+        caption="ms: median ± half the interquartile range; x1: one stream\n"
+        "unchanged: a step for a frame that is identical to the previous one\n"
+        "guide: reference implementation, three passes in eager torch\n"
+        "plain: torchvision's ResNet in the same runtime\n"
+        "DIS: OpenCV's flow, preset medium, between two frames of each stream at that size, on one core",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
     )

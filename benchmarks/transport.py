@@ -182,7 +182,7 @@ def measure(
         ValueError: A package is missing; the message has the command to install it.
     """
     if absent := missing(all_ways):
-        raise ValueError(f"bench transport compares with others: pip install {' '.join(absent)}")
+        raise ValueError(f"bench transport needs the compared packages: pip install {' '.join(absent)}")
     results = []
     for size in sizes:
         samples = {way.name: Samples() for way in all_ways}
@@ -215,13 +215,13 @@ def bench(sizes: list[str], rounds: int, seconds: float, json_file: Path | None)
     Raises:
         ValueError: A size is invalid, or a package is missing.
     """
-    from benchmarks.machine import describe_machine  # needs torch, which both ends do not
+    from benchmarks.machine import describe_machine  # imports torch, which sender and receiver do not need
 
     wanted = [_size(text) for text in sizes]
     results = measure(ways(), wanted, rounds, seconds)
     packages = ("numpy", "opencv-python", "pyzmq", "imagezmq", "vidgear", "simplejpeg")
     machine = describe_machine() | {name: version(name) for name in packages}
-    del machine["cpu_threads"]  # torch's, which does nothing here
+    del machine["cpu_threads"]  # the thread count of torch, which is not used here
     machine["cpus"] = str(os.cpu_count())
     Console().print(_table(results, machine))
     if json_file is not None:
@@ -245,7 +245,7 @@ def _size(text: str) -> tuple[int, int]:
 def _table(results: list[TransportResult], machine: dict[str, str]) -> Table:
     table = Table(
         title=f"{machine['processor']}, Python {machine['python']}, pyzmq {machine['pyzmq']}",
-        caption="CPU: of both ends together, a frame, at full speed; latency at 30 frames/s",
+        caption="CPU: ms per frame of both ends together, at full speed; latency at 30 frames/s",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
     )

@@ -190,13 +190,13 @@ def main() -> None:
     """Prints a table and stores the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("clips", nargs="+")
-    parser.add_argument("--seconds", type=float, default=16.0, help="of each clip")
+    parser.add_argument("--seconds", type=float, default=16.0, help="seconds of each clip")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     runtime = open_runtime("motion_resnet18", Options(report=print))
     runtime.warm_up()
     rows = []
-    print("| clip | camera | median | p95 | worst | lost | zone that stays, p95 | ORB median | p95 | lost |")
+    print("| clip | camera | median | p95 | worst | lost | fixed zone, p95 | ORB median | p95 | lost |")
     print("|---|---|---|---|---|---|---|---|---|---|")
     for clip in options.clips:
         for name in CAMERAS:

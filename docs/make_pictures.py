@@ -1,10 +1,10 @@
-"""The pictures of the documents, from real runs on this machine.
+"""Makes the pictures of the documents, from real runs on this machine.
 
 ``python docs/make_pictures.py --clip vtest.avi`` makes all of them, ``python docs/make_pictures.py page
---clip vtest.avi`` one. ``vtest.avi`` is in Debian's package ``opencv-doc``. Use a quiet machine.
+--clip vtest.avi`` only one. ``vtest.avi`` is in the Debian package ``opencv-doc``. Use an idle machine.
 
-Not made here: ``hands.jpg`` (clips that must not be passed on), ``flame_*.svg`` (``benchmarks.flames``), and
-plots of benchmarks, which the command beside each of them writes.
+Not made here: ``hands.jpg`` (its clips must not be redistributed), ``flame_*.svg`` (``benchmarks.flames``),
+and plots of benchmarks, which are written by the command next to each of them.
 """
 
 import argparse
@@ -45,7 +45,7 @@ STREET = (
     *("--zone", "road=0.40,0.40,0.98,0.36,0.98,0.72,0.44,0.66", "--line", "path=0.46,0.20,0.56,0.80"),
 )
 STREET_S = (16.5, 24.5)
-"""The part of the street that is shown: people walk through the zone and over the line."""
+"""Beginning and end of the shown part, in seconds: people walk through the zone and across the line."""
 STREET_FPS = 8
 DEMO_S = (7.0, 13.0)
 TERMINAL_S = 25.0
@@ -87,7 +87,7 @@ def terminal(clip: Path, folder: Path) -> None:
 
 
 def page(clip: Path, folder: Path) -> None:
-    """``page.webp`` and ``event.webp``: the web page on the street, and the view of one event."""
+    """``page.webp`` and ``event.webp``: the web page with the street clip, and its view of one event."""
     from playwright.sync_api import sync_playwright
 
     chromium = shutil.which("chromium")
@@ -100,11 +100,11 @@ def page(clip: Path, folder: Path) -> None:
         wait_for(is_served)
         shown.goto(f"http://127.0.0.1:{PORT}/")
         shown.locator("#events li").first.wait_for(timeout=1000 * PAGE_S)
-        time.sleep(10)  # the clip is in the middle of its street, and there is more than one event
+        time.sleep(10)  # until the page lists several events
         save_screenshot(shown.screenshot(), "page.webp")
         shown.locator("#events li button").first.click()
         shown.locator("dialog#event[open]").wait_for()
-        time.sleep(2)  # until its pictures are there
+        time.sleep(2)  # until its images are loaded
         save_screenshot(shown.locator("dialog#event").screenshot(), "event.webp")
         browser.close()
 
@@ -115,7 +115,7 @@ MAKERS: dict[str, Callable[[Path, Path], None]] = {
 
 
 def save_screenshot(png: bytes, name: str) -> None:
-    """Writes a screenshot in a format that is a fraction of its size."""
+    """Writes a PNG screenshot in the much smaller format of the suffix of ``name``."""
     Picture.open(io.BytesIO(png)).convert("RGB").save(IMAGES / name, quality=85, method=6)
 
 
@@ -123,16 +123,16 @@ def run(folder: Path, *options: str) -> None:
     """Runs a pipeline to its end, with its outputs in ``folder``.
 
     Raises:
-        ValueError: It failed.
+        ValueError: The run failed.
     """
     with running(folder, *options) as process:
         if process.wait() != 0:
-            raise ValueError("the run failed")
+            raise ValueError("the run failed; see its messages above")
 
 
 @contextmanager
 def running(folder: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A pipeline that runs meanwhile, and is stopped in order at the end."""
+    """Runs a pipeline during the ``with`` block and stops it gracefully at the end."""
     program = Path(__file__).parents[1] / "run_stream.py"
     fixed = ("--headless", "--set", f"run.output_dir={folder}")
     process = subprocess.Popen([sys.executable, program, *options, *fixed], stdout=subprocess.DEVNULL)
@@ -152,7 +152,7 @@ def frame_at(recording: Path, time_s: float) -> npt.NDArray[np.uint8]:
     """The frame of a recording at a time, ``WIDTH_PX`` wide, BGR.
 
     Raises:
-        ValueError: It has no such frame.
+        ValueError: The recording has no frame at this time.
     """
     capture = cv2.VideoCapture(str(recording))
     capture.set(cv2.CAP_PROP_POS_MSEC, 1000 * time_s)
@@ -166,7 +166,7 @@ def frame_at(recording: Path, time_s: float) -> npt.NDArray[np.uint8]:
 
 
 def save_terminal(out: Path, seconds: float) -> None:
-    """Watches the newest run of this machine for a while, and writes what its terminal shows at the end.
+    """Follows the newest run of this machine for ``seconds``, then saves its terminal view as SVG.
 
     Raises:
         ValueError: No worker has reported.
@@ -178,7 +178,7 @@ def save_terminal(out: Path, seconds: float) -> None:
     view = collector.view("demo tour")
     collector.close()
     if not view.sessions:
-        raise ValueError("no pipeline runs on this machine: start python run_stream.py first")
+        raise ValueError("no pipeline is running on this machine: start python run_stream.py first")
     view.events[:] = events[-8:]
     console = Console(record=True, width=TERMINAL[0], height=TERMINAL[1], file=io.StringIO())
     console.print(render(view))
@@ -193,7 +193,7 @@ def has_workers() -> bool:
 
 
 def is_served() -> bool:
-    """Whether the page of the run answers."""
+    """Whether the web page of the run responds."""
     try:
         urllib.request.urlopen(f"http://127.0.0.1:{PORT}/healthz", timeout=1).close()
     except (urllib.error.URLError, TimeoutError):
@@ -205,7 +205,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
     """Waits until a condition holds.
 
     Raises:
-        ValueError: It does not within a minute.
+        ValueError: The condition does not hold within a minute.
     """
     deadline = time.monotonic() + 60
     while not condition():
@@ -215,16 +215,16 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Makes the pictures that are asked for, or all."""
+    """Makes the requested pictures, or all."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("names", nargs="*", help=f"of {', '.join(MAKERS)}; all without one")
-    parser.add_argument("--clip", type=Path, required=True, help="a film of a fixed camera")
+    parser.add_argument("names", nargs="*", help=f"pictures to make: {', '.join(MAKERS)}; default: all")
+    parser.add_argument("--clip", type=Path, required=True, help="a video from a fixed camera")
     options = parser.parse_args(arguments)
     for name in options.names or MAKERS:
         if name not in MAKERS:
-            parser.error(f"{name}: not one of {', '.join(MAKERS)}")
+            parser.error(f"{name}: unknown picture; expected one of: {', '.join(MAKERS)}")
         with tempfile.TemporaryDirectory() as folder:
             MAKERS[name](options.clip, Path(folder))
 

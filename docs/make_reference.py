@@ -1,7 +1,7 @@
-"""Writes the reference pages that are generated from the program.
+"""Writes the reference pages that are generated from the source code.
 
     python docs/make_reference.py           # writes docs/reference/*.md
-    python docs/make_reference.py --check   # names the pages that are stale, and exits with 1
+    python docs/make_reference.py --check   # lists outdated pages and exits with code 1 if there are any
 
 Sources are the comments in ``configs/*.toml``, the msgspec schemas, the help texts and the first lines of
 the modules' docstrings. To change a page, change its source.
@@ -15,7 +15,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this checkout, whatever else is installed
+sys.path.insert(
+    0, str(Path(__file__).resolve().parents[1])
+)  # use this checkout even if another version is installed
 
 import reference_events
 from reference_config import configuration, training_options
@@ -35,7 +37,7 @@ def command_line() -> list[str]:
     lines = top("Command line")
     lines += wrapped(
         "The installed command is `kvq-stream`; in a checkout it is `python run_stream.py`. "
-        "Each command explains itself with `--help`."
+        "`--help` describes each command."
     )
     lines += ["## Exit codes", ""]
     meanings = exit_codes.MEANINGS.items()
@@ -72,7 +74,7 @@ def parameter_name(parameter: Any) -> str:
 
 
 def default_of(parameter: Any) -> str:
-    """The default of an option; "" if leaving it out changes nothing."""
+    """The default of an option; "" if the option has no effect when it is left out."""
     if parameter.required:
         return "required"
     default = parameter.default
@@ -99,7 +101,7 @@ def modules() -> list[str]:
 
 
 def rooms() -> list[Path]:
-    """Packages from the top of the import order to its bottom, each before the packages inside it."""
+    """Packages from the top of the import order to the bottom, each before the packages inside it."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     layers = next(one for one in settings["tool"]["importlinter"]["contracts"] if one["type"] == "layers")
     names = [name.strip() for layer in layers["layers"] for name in layer.split("|")]
@@ -110,7 +112,7 @@ def rooms() -> list[Path]:
 
 
 def module_row(file: Path) -> tuple[str, str]:
-    """The name of a module and what it is for."""
+    """The name and purpose of a module."""
     return f"`{file.name}`", prose(first_line(file))
 
 
@@ -118,11 +120,11 @@ def first_line(file: Path) -> str:
     """The first paragraph of a module's docstring.
 
     Raises:
-        SystemExit: It has none.
+        SystemExit: The module has no docstring.
     """
     text = ast.get_docstring(ast.parse(file.read_text("utf-8")))
     if not text:
-        sys.exit(f"{file.relative_to(ROOT)}: needs a docstring, whose first line says what it is for")
+        sys.exit(f"{file.relative_to(ROOT)}: add a docstring whose first line states the module's purpose")
     return " ".join(text.partition("\n\n")[0].split())
 
 
@@ -149,7 +151,7 @@ def main(arguments: list[str]) -> int:
                 FOLDER.mkdir(exist_ok=True)
                 file.write_text(text, "utf-8")
     for path in stale:
-        print(f"{path} is stale: run {COMMAND}" if arguments else f"wrote {path}")
+        print(f"{path} is out of date: run {COMMAND}" if arguments else f"wrote {path}")
     return 1 if stale and arguments else 0
 
 

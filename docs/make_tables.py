@@ -1,14 +1,14 @@
-"""Fills the tables of the documents from the stored results in benchmarks/results.
+"""Generates the tables of the documents from the stored results in benchmarks/results.
 
-    python docs/make_tables.py             # writes
-    python docs/make_tables.py --check     # only compares: exit code 1 names the tables that are out of date
+    python docs/make_tables.py             # writes the tables
+    python docs/make_tables.py --check     # only lists outdated tables; exit code 1 if there are any
 
-A table stands between two comments, and so does the line below it that names its source:
+A table, and the line below it that names its source, are placed between two comments:
 
     <!-- table: end_to_end -->
     <!-- /table -->
 
-`benchmarks/tables` makes the tables; `--list` prints their names.
+The tables are defined in `benchmarks/tables`; `--list` prints their names.
 """
 
 import argparse
@@ -43,21 +43,21 @@ _MARKER = re.compile(r"^<!-- (?:table: (?P<name>\S+)|/table) -->$", re.MULTILINE
 
 
 def fill(text: str) -> tuple[str, list[str]]:
-    """The page with its tables made anew, and the names of those that were out of date.
+    """The page with its tables regenerated, and the names of those that were out of date.
 
     Raises:
-        ValueError: No table has that name, or a marker has no partner.
+        ValueError: A table does not exist, or a start or end comment is missing.
     """
     made, stale, at = list[str](), list[str](), 0
     name: str | None = None
     for marker in _MARKER.finditer(text):
         if (marker["name"] is None) != (name is not None):
-            raise ValueError(f"{marker[0]} without its partner")
+            raise ValueError(f"unexpected {marker[0]}: tables need <!-- table: NAME --> and <!-- /table -->")
         part = text[at : marker.start()]
         if name is None:
             name = marker["name"]
             if name not in TABLES:
-                raise ValueError(f"no table {name!r}: there are {', '.join(TABLES)}")
+                raise ValueError(f"unknown table {name!r}; available: {', '.join(TABLES)}")
         else:
             new = f"\n\n{TABLES[name]()}\n\n"
             stale += [name] if new != part else []
@@ -70,12 +70,14 @@ def fill(text: str) -> tuple[str, list[str]]:
 
 
 def main() -> int:
-    """Command line: 1 where a table is out of date, 2 where a page can't be filled."""
+    """Runs the command line; returns 1 if a table is out of date, 2 if a page can't be updated."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("pages", nargs="*", type=Path, help="instead of README.md and all of docs")
-    parser.add_argument("--check", action="store_true", help="write nothing")
+    parser.add_argument(
+        "pages", nargs="*", type=Path, help="pages to update; default: README.md and all of docs"
+    )
+    parser.add_argument("--check", action="store_true", help="only list outdated tables; write nothing")
     parser.add_argument("--list", action="store_true", help="print the names of all tables")
     options = parser.parse_args()
     if options.list:
@@ -94,7 +96,7 @@ def main() -> int:
         if stale and options.check:
             code = 1
             names = ", ".join(stale)
-            print(f"{page}: out of date: {names}: run python docs/make_tables.py", file=sys.stderr)
+            print(f"{page}: out of date: {names}; run python docs/make_tables.py", file=sys.stderr)
     return code
 
 

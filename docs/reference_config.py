@@ -1,4 +1,4 @@
-"""Configuration files and their msgspec schemas as tables for the reference pages."""
+"""Turns configuration files and their msgspec schemas into tables for the reference pages."""
 
 import re
 import sys
@@ -20,9 +20,9 @@ class Table:
     """One table of a configuration file.
 
     Attributes:
-        name: As in ``[name]``; "" for keys above all tables.
+        name: Its name, as in ``[name]``; "" for the keys before the first table.
         meaning: The comment above it, in one line.
-        rows: Key, default as written, comment.
+        rows: Key, default as in the file, and comment of each key.
     """
 
     name: str
@@ -36,7 +36,7 @@ _ROW = re.compile(
 
 
 def tables(path: Path) -> list[Table]:
-    """The tables of a TOML file with their comments; a comment above plain keys begins a table of its own."""
+    """The tables of a TOML file with their comments; a comment above plain keys starts a separate table."""
     found, comment = [Table("", "")], ""
     for line in path.read_text("utf-8").splitlines():
         header = re.fullmatch(r"\[([\w.]+)\](?:\s+#.*)?", line)
@@ -65,7 +65,7 @@ _UNITS = {
 
 
 def names() -> dict[str, str]:
-    """The two kinds of names and what each may consist of."""
+    """The two kinds of names and the characters allowed in each."""
     from pipeline.base.text import Name, StreamId
 
     kinds = {"name": Name, "stream id": StreamId}
@@ -80,7 +80,7 @@ def unit(key: str) -> str:
 
 
 def value(node: Any, key: str) -> str:
-    """What values a type allows, with their unit."""
+    """The values that a type allows, with their unit."""
     match node:
         case types.Metadata(extra_json_schema={"description": str(text)}):
             return next((f"a {kind}" for kind, known in names().items() if text == known), prose(text))
@@ -143,12 +143,14 @@ def filled(path: Path, schema: Any, left_out: frozenset[str]) -> Iterator[tuple[
         keys = {row[0] for one in found if one.name == name for row in one.rows}
         inner = {one.name.removeprefix(f"{name}.") for one in found if one.name != name}
         if odd := (fields_of(schema, name).keys() ^ keys) - left_out - inner:
-            sys.exit(f"{path.name} [{name}]: not in both the file and the schema: {', '.join(sorted(odd))}")
+            sys.exit(
+                f"{path.name} [{name}]: only in the file or only in the schema: {', '.join(sorted(odd))}"
+            )
     for one in found:
         fields = fields_of(schema, one.name)
         for key, _, meaning in one.rows:
             if not meaning and key not in left_out:
-                sys.exit(f"{path.name} [{one.name}]: {key} needs a comment behind it")
+                sys.exit(f"{path.name} [{one.name}]: add a comment after {key}")
         yield (
             one,
             [
@@ -160,14 +162,14 @@ def filled(path: Path, schema: Any, left_out: frozenset[str]) -> Iterator[tuple[
 
 
 def attributes(schema: type) -> dict[str, str]:
-    """What the docstring of a struct says of its attributes."""
+    """The descriptions of a struct's attributes in its docstring, by name."""
     _, _, text = (schema.__doc__ or "").partition("Attributes:\n")
     entries = re.findall(r"^ {8}(\w+): (.+(?:\n {9,}.+)*)", text, re.MULTILINE)
     return {name: " ".join(meaning.split()) for name, meaning in entries}
 
 
 def default_of(one: Any) -> str:
-    """The default of a field as in TOML; "" if the key may be absent without one."""
+    """The default of a field as in TOML; "" if the key is optional and has no default."""
     default = one.default_factory() if one.default is msgspec.NODEFAULT else one.default
     return "" if default is None else f"`{msgspec.json.encode(default).decode()}`"
 
@@ -176,12 +178,12 @@ def structs(schema: Any) -> list[list[str]]:
     """Rows of key, default, values and meaning of a struct, from its docstring.
 
     Raises:
-        SystemExit: The docstring leaves out a key.
+        SystemExit: The docstring does not describe a key.
     """
     meanings = attributes(schema)
     fields = fields_of(schema, "")
     if left_out := fields.keys() - meanings.keys():
-        sys.exit(f"{schema.__name__}: {min(left_out)} has no line under Attributes")
+        sys.exit(f"{schema.__name__}: describe {min(left_out)} under Attributes in its docstring")
     return [
         [
             f"`{one.name}`",

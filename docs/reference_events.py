@@ -27,26 +27,26 @@ RULES: Mapping[RuleKind, tuple[str, str]] = {
     "wrong_way": (LASTS, "an object has moved against `direction_deg` for `for_s`; ends when it turns or leaves"),
     "label": (LASTS, "a model with classes of your own recognises this class; ends with the next class"),
 }  # fmt: skip
-"""Of each kind of rule: the phases of its events, and when it reports one."""
+"""For each kind of rule: the phases of its events, and when it reports one."""
 CAMERA: Mapping[str, tuple[str, str, str]] = {
     "covered": (LASTS, "1.5 s", "most sharp detail is gone, and the view differs from the usual one"),
-    "dark": (LASTS, "2 s", "the image is black, with nothing lighter in it; a night with lamps is not dark"),
-    "over_exposed": (LASTS, "2 s", "the image is nearly all white and has lost much of its detail"),
-    "frozen": (LASTS, "4 s, or 4 times this camera's longest standstill",
-               "the image no longer changes, although this camera's images always differed"),
-    "blurred": (LASTS, "3 s", "most sharp detail is gone, and the view is otherwise the usual one"),
-    "smeared": (LASTS, "at once", "packets were lost: the decoder filled the gap, until the next key frame"),
+    "dark": (LASTS, "2 s", "the image is black, without any bright spot; a night scene with lamps is not dark"),
+    "over_exposed": (LASTS, "2 s", "the image is almost entirely white and has lost much of its detail"),
+    "frozen": (LASTS, "4 s, or 4 times this camera's longest period without change",
+               "the image no longer changes, although consecutive images of this camera used to differ"),
+    "blurred": (LASTS, "3 s", "most sharp detail is gone, but the view is otherwise the usual one"),
+    "smeared": (LASTS, "immediately", "packets were lost, and the decoder fills the gaps until the next key frame"),
     "camera_moved": (LASTS, "3 s", "a corner of the reference view is off by 4 % of the width, or the view is lost"),
     "signal_lost": (LASTS, "5 s, and 5 times the usual frame interval", "no frame of a live stream arrives"),
     "signal_back": (ONCE, "with the first frame", "frames arrive again; `for_s` is how long there were none"),
 }  # fmt: skip
-"""Of each kind of event about a camera: phases, after how long, and what has happened."""
+"""For each kind of event about a camera: phases, delay of the report, and what has happened."""
 PIPELINE: Mapping[str, tuple[str, str, str]] = {
     "worker_down": (LASTS, "2 s after a crash, 5 s without an answer, 7 s for a lost link",
                     "a capture or inference worker is down"),
     "worker_up": (ONCE, "2 s", "the worker works again; `for_s` is how long it was down"),
     "latency": (LASTS, "3 s (the window of the median)",
-                "the median age of a live stream's predictions is over `sink.latency_limit_ms`; ends below 0.8 of it"),
+                "the median age of a live stream's predictions is over `sink.latency_limit_ms`; ends below 80 % of it"),
 }  # fmt: skip
 WHY = (
     ("`crossed`", "`way`", "`forward` or `backward`"),
@@ -61,22 +61,22 @@ WHY = (
     ("`worker_down`", "`cause`", "the cause, as text"),
     ("`worker_down`, `worker_up`", "`streams`", "all affected streams, if there are several"),
     ("`latency`", "`p50_ms`, `limit_ms`", "median age of the predictions, and the limit"),
-    ("any `end`", "`ended`", "what ended it, if not a change in the scene: `the stream has ended`, `the view was lost` ..."),
+    ("any `end`", "`ended`", "why it ended, if not by a change in the scene: `the stream has ended`, `the view was lost` ..."),
 )  # fmt: skip
 THRESHOLDS = (
-    ("An object counts once seen in", "3 consecutive frames, over at least 100 ms"),
-    ("It is inside a zone, or past a line, after", "120 ms"),
-    ("It is outside again when past the edge by", "1 % of the image"),
-    ("A box that jumps across an edge, farther than its object can have moved, counts after", "700 ms, backdated"),
-    ("Speed below which an object crosses no edge (swaying leaves)", "0.008 image widths/s"),
-    ("Speed below which motion in place is not `moving`", "0.005 image widths/s"),
-    ("Another class must lead the current one by", "a score of 0.2, for 0.75 s, or longer if it fluctuates"),
-    ("A camera fault ends after good frames for", "1 s"),
-    ("The reference view is searched for every", "200 ms; between searches the camera's motion is integrated"),
-    ("The zones of a view are suspended when it is not found for", "1.5 s, or less than half of it is in the image"),
-    ("A camera without a named view takes its reference view", "3 s after the stream has started"),
-    ("`camera_moved` ends when every corner is back within", "2.5 % of the width"),
-    ("What a camera usually shows is learned over", "5 s (`frozen`: 15 s), then continuously"),
+    ("Minimum observation before an object counts", "3 consecutive frames, over at least 100 ms"),
+    ("Time until an object counts as inside a zone or past a line", "120 ms"),
+    ("Distance past the edge at which it counts as outside again", "1 % of the image"),
+    ("Delay if a box jumps across an edge, farther than its object can have moved", "700 ms, backdated"),
+    ("Minimum speed of an object that crosses an edge (excludes swaying leaves)", "0.008 image widths/s"),
+    ("Minimum speed of motion in place for `moving`", "0.005 image widths/s"),
+    ("Lead that a new class needs over the current one", "a score of 0.2, for 0.75 s, or longer if it fluctuates"),
+    ("Time with good frames after which a camera fault ends", "1 s"),
+    ("Interval between searches for the reference view", "200 ms; in between, the camera's motion is integrated"),
+    ("Time without the view after which its zones are suspended", "1.5 s, or as soon as less than half of it is in the image"),
+    ("Time at which a camera without a named view takes its reference view", "3 s after the stream has started"),
+    ("Maximum offset of every corner for `camera_moved` to end", "2.5 % of the width"),
+    ("Time to learn what a camera usually shows", "5 s (`frozen`: 15 s), then continuously"),
 )  # fmt: skip
 
 
@@ -144,7 +144,7 @@ def table(head: tuple[str, ...], rows: Any) -> str:
 
 
 def attributes(schema: type[msgspec.Struct]) -> dict[str, str]:
-    """The fields of a struct and what its docstring says about them, in the order of the docstring."""
+    """The fields of a struct and their descriptions, in the order of its docstring."""
     text = (schema.__doc__ or "").partition("Attributes:\n")[2]
     found = re.findall(r"^ {8}(\w+): (.*(?:\n {12,}.*)*)", text, re.MULTILINE)
     return {name: _in_page(meaning) for name, meaning in found}
@@ -174,9 +174,9 @@ def _keys(schema: type[msgspec.Struct], *, with_kinds: bool = False) -> str:
 
 
 def _fits(key: str) -> str:
-    """The kinds that take a key, where only some do."""
+    """The kinds that a key applies to, if it does not apply to all."""
     if key == "zone":
-        return "all about a zone"
+        return "all kinds for zones"
     if key == "line":
         return ", ".join(f"`{kind}`" for kind in sorted(LINE_KINDS))
     kinds = [kind for kind, keys in KIND_KEYS.items() if key in keys]
@@ -191,7 +191,7 @@ def _hints(schema: type[msgspec.Struct]) -> dict[str, Any]:
 
 
 def _allowed(hint: Any) -> str:
-    """What may be given for a key, such as "0 to 1"."""
+    """The allowed values of a key, such as "0 to 1"."""
     choices = [hint, *get_args(hint)]
     if named := next((get_args(one) for one in choices if get_origin(one) is Literal), None):
         return ", ".join(f"`{value}`" for value in named)

@@ -29,7 +29,7 @@ def _link(found: re.Match[str]) -> str:
 
 
 def prose(text: str) -> str:
-    """Plain text as Markdown: commands, keys and values as code, names of documents as links."""
+    """Plain text as Markdown, with commands, keys and values as code and names of documents as links."""
     parts = re.split(r"(``?[^`]+``?)", text)
     for n, part in enumerate(parts):
         if part.startswith("`"):
@@ -42,7 +42,7 @@ def prose(text: str) -> str:
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
-    """A Markdown table as lines, without columns that are empty, and with an empty line behind it."""
+    """A Markdown table as lines, without empty columns, followed by an empty line."""
     columns = [column for column in zip(head, *rows, strict=True) if any(column[1:])]
     lines = [list(line) for line in zip(*columns, strict=True)]
     lines.insert(1, ["---"] * len(columns))
@@ -50,12 +50,12 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
 
 
 def wrapped(text: str) -> list[str]:
-    """A paragraph as lines, with an empty line behind it."""
+    """A paragraph as lines, followed by an empty line."""
     return [*textwrap.wrap(text, WIDTH, break_long_words=False, break_on_hyphens=False), ""]
 
 
 def fenced(command: str) -> list[str]:
-    """A command line in a block of its own."""
+    """A command line in a code block."""
     return ["```bash", command, "```", ""]
 
 

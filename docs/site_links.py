@@ -1,7 +1,7 @@
-"""MkDocs hook: pages of the repository's top folder in the site, and links that leave ``docs``.
+"""MkDocs hook: adds pages of the repository's top folder to the site and rewrites links that leave ``docs``.
 
-On GitHub these links work as they stand. The site holds the pages in ``_TOP_PAGES`` itself; other files, such
-as code, are not part of it, so links to them become plain text.
+On GitHub, these links work unchanged. The site includes the pages in ``_TOP_PAGES``; other files, such as
+code, are not part of it, so links to them become plain text.
 """
 
 import posixpath
@@ -23,7 +23,7 @@ _LINK = re.compile(r"(?<!!)\[(?P<text>[^\]\n]+)\]\((?P<target>[^)\s#:]*)(?P<anch
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Adds the pages of the top folder."""
+    """Adds the pages of the top folder to the site."""
     top = Path(config.docs_dir).parent
     for source, page in _TOP_PAGES.items():
         if page != "index.md":
@@ -33,14 +33,14 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Turns links out of ``docs`` into links within the site, or into text."""
+    """Turns links that leave ``docs`` into links within the site, or into plain text."""
     if page.file.src_uri in _TOP_PAGES.values() and page.file.src_uri != "index.md":
         return markdown
     return _relinked(markdown, posixpath.join("docs", posixpath.dirname(page.file.src_uri)), config)
 
 
 def _relinked(markdown: str, folder: str, config: MkDocsConfig) -> str:
-    """Rewrites the links of a page that lies in ``folder`` of the repository."""
+    """Rewrites the links of a page in ``folder`` of the repository."""
     here = posixpath.relpath(folder or ".", "docs") if folder else "."
 
     def relink(match: re.Match[str]) -> str:
@@ -54,7 +54,7 @@ def _relinked(markdown: str, folder: str, config: MkDocsConfig) -> str:
             page = _TOP_PAGES[path]
         else:
             if not (Path(config.docs_dir).parent / path).exists():
-                raise PluginError(f"{folder or 'the top folder'}: link to {target}, which does not exist")
+                raise PluginError(f"{folder or 'the top folder'}: broken link: {target} does not exist")
             return match["text"]
         return f"[{match['text']}]({posixpath.relpath(page, here)}{match['anchor'] or ''})"
 

@@ -1,4 +1,4 @@
-"""What the tests need from the machine. A test without it skips and names the package; under CI it fails."""
+"""Requirements of tests; if one is missing, the test names the package and is skipped, or fails in CI."""
 
 import contextlib
 import gzip
@@ -20,37 +20,37 @@ T = TypeVar("T")
 
 
 def without(reason: str) -> NoReturn:
-    """Skips the test on a user's machine; under CI it has to run."""
+    """Skips the test with this reason; in CI, fails it."""
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason, allow_module_level=True)
 
 
 def missing(what: str, package: str) -> NoReturn:
-    """Skips the test, or fails it where everything should have been installed."""
+    """Skips the test because something is not installed; in CI, fails it."""
     without(f"{what} not found: install {package}")
 
 
 def need_command(command: str, package: str) -> str:
-    """Path of a program, named with the Debian package that holds it."""
+    """Path of a required program; ``package`` is the Debian package that contains it."""
     path = shutil.which(command)
     return path if path else missing(command, f"Debian's {package}")
 
 
 def need_module(module: str, package: str) -> None:
-    """Requires an importable Python package, named with its name on PyPI."""
+    """Requires an importable Python module; ``package`` is its package on PyPI."""
     if importlib.util.find_spec(module) is None:
         missing(f"Python module {module}", f"{package} (pip install '.[test]')")
 
 
 def need_file(path: str | Path, package: str) -> Path:
-    """Requires a file, named with the Debian package that holds it."""
+    """Path of a required file; ``package`` is the Debian package that contains it."""
     path = Path(path)
     return path if path.exists() else missing(str(path), f"Debian's {package}")
 
 
 def people_walking() -> Path:
-    """A surveillance clip: 768x576, 10 fps, 795 frames, a still camera and people walking."""
+    """A surveillance clip of people walking: fixed camera, 768x576, 10 fps, 795 frames."""
     return need_file("/usr/share/doc/opencv-doc/examples/data/vtest.avi", "opencv-doc")
 
 
@@ -64,15 +64,17 @@ def hand_held(folder: Path) -> Path:
 
 
 def named_shared_memory() -> set[str]:
-    """Names in /dev/shm as Python or torch would give them; browsers and others have names of their own."""
+    """Names in /dev/shm of shared memory that was created by Python, torch or this project."""
     names = {path.name for path in Path("/dev/shm").iterdir()}
     return {name for name in names if name.startswith(("psm_", "torch_", "kvq"))}
 
 
 def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    """A port that nobody has, below those that the system hands out: another test may ask it for one."""
+    """A free port, below those that the system assigns, since another test may request one of those."""
     while True:
-        port = random.SystemRandom().randrange(15_000, 32_000)  # the usual one is seeded alike everywhere
+        port = random.SystemRandom().randrange(
+            15_000, 32_000
+        )  # the default generator has the same seed in all test processes
         with contextlib.suppress(OSError), socket.socket(socket.AF_INET, kind) as probe:
             probe.bind(("127.0.0.1", port))
             return port
@@ -80,7 +82,7 @@ def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
 
 @contextlib.contextmanager
 def files_up_to(limit: int) -> Iterator[None]:
-    """Files that this process writes can't grow over ``limit`` bytes, as on a disk that is nearly full."""
+    """Limits files that this process writes to ``limit`` bytes, as on a disk that is nearly full."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limits[1]))
@@ -92,7 +94,7 @@ def files_up_to(limit: int) -> Iterator[None]:
 
 
 def fill_disk(folder: Path) -> Path:
-    """Leaves no block free on a small disk; returns the file to remove to have room again."""
+    """Fills a small disk completely; returns the file to delete to free the space again."""
     filler = folder / "filler"
     with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
         while file.write(bytes(4096)):
@@ -103,7 +105,7 @@ def fill_disk(folder: Path) -> Path:
 def until(
     condition: Callable[[], T], what: str, timeout_s: float = 20.0, told: Callable[[], str] = lambda: ""
 ) -> T:
-    """Waits for something that must happen, and returns it; says what did not."""
+    """Waits until a condition is true and returns its value; fails with ``what`` if it is not in time."""
     deadline_s = time.monotonic() + timeout_s
     while not (value := condition()):
         assert time.monotonic() < deadline_s, f"never happened: {what} {told()}"

@@ -61,17 +61,17 @@ def test_every_table_is_made_by_name_and_a_changed_number_is_named(
     wrong = full.replace(f"| 1 | {step_ms} |", "| 1 | 0.1 |")
     assert wrong != full
     page.write_text(wrong)
-    told = f"{page}: out of date: steps_gpu: run python docs/make_tables.py\n"
+    told = f"{page}: out of date: steps_gpu; run python docs/make_tables.py\n"
     assert make_tables("--check", page) == (1, "", told)
 
 
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("<!-- table: no_such -->\n<!-- /table -->\n", "no table 'no_such': there are readme, "),
+        ("<!-- table: no_such -->\n<!-- /table -->\n", "unknown table 'no_such'; available: readme, "),
         ("<!-- table: flow -->\n", "table 'flow' has no end: add <!-- /table -->"),
-        ("<!-- /table -->\n", "<!-- /table --> without its partner"),
-        ("<!-- table: flow -->\n<!-- table: still -->\n", "<!-- table: still --> without its partner"),
+        ("<!-- /table -->\n", "unexpected <!-- /table -->: tables need "),
+        ("<!-- table: flow -->\n<!-- table: still -->\n", "unexpected <!-- table: still -->: tables need "),
     ],
 )
 def test_a_page_that_cannot_be_filled_is_one_line(

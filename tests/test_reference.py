@@ -47,7 +47,7 @@ def test_a_stale_page_is_named_and_left_alone_by_check(
     page.write_text(page.read_text("utf-8").replace("run_stream.py", "run_river.py"), "utf-8")
     assert make.main(["--check"]) == 1
     assert capsys.readouterr().out == (
-        "docs/reference/modules.md is stale: run python docs/make_reference.py\n"
+        "docs/reference/modules.md is out of date: run python docs/make_reference.py\n"
     )
     assert "run_river.py" in page.read_text("utf-8")
     assert make.main([]) == 0
@@ -114,18 +114,18 @@ def test_a_struct_describes_its_keys_in_its_docstring(reference: dict[str, Any])
         ["`note`", '`"x"`', "text", "What is on it, in a few words"],
         ["`depth_m`", "", "above 0 to below 2 m", "From the wall"],
     ]
-    with pytest.raises(SystemExit, match="Deeper: boards has no line under Attributes"):
+    with pytest.raises(SystemExit, match="Deeper: describe boards under Attributes"):
         structs(Deeper)
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[oven]\nheat_ms = 5.0\ndoors = [] # d\n# label = 1 # l\n", "heat_ms needs a comment"),
-        ("[oven]\nheat_ms = 5.0 # h\ndoors = [] # d\n", "not in both the file and the schema: label"),
+        ("[oven]\nheat_ms = 5.0\ndoors = [] # d\n# label = 1 # l\n", "add a comment after heat_ms"),
+        ("[oven]\nheat_ms = 5.0 # h\ndoors = [] # d\n", "only in the file or only in the schema: label"),
         (
             "[oven]\nheat_ms = 5.0 # h\ndoors = [] # d\n# label = 1 # l\ngas = 1 # g\n",
-            "not in both the file and the schema: gas",
+            "only in the file or only in the schema: gas",
         ),
     ],
     ids=["no comment", "missing key", "unknown key"],

@@ -23,7 +23,7 @@ class Request:
         is_begun: Whether it was started and can't be withdrawn.
         until_s: Monotonic time at which it expires; infinite while its sender waits.
         over: Set when it was carried out or refused.
-        refusal: Why it was refused, in words; empty if it was carried out.
+        refusal: Why it was refused; empty if it was carried out.
         answer: Messages about the result.
     """
 
@@ -121,7 +121,7 @@ class Asking:
         """Refuses the pending request and all later ones; call it from the sink's thread.
 
         Args:
-            why: The reason in words.
+            why: The reason for the refusal.
         """
         with self._lock:
             self._refusal = why

@@ -27,9 +27,9 @@ from workers.inference_stream import InferenceStream
 from workers.standby import Standby
 
 _ARRIVES_S = 2.0
-"""Wait for the first frame of a stream on standby; a slower camera may lose frames when it moves."""
+"""Longest wait for the first frame of a stream on standby; at a lower frame rate, frames may be lost."""
 _ENDS_S = 2.0
-"""Wait for unfinished frames, and for the sink to receive their predictions."""
+"""Longest wait for unfinished frames, and for the sink to receive their predictions."""
 _STANDBY_NS = 60_000_000_000
 """Longer than the timeouts of ``DELETE`` at the former owner: ``verbs.BEGIN_S`` and ``END_S``."""
 _DROPS = ("inference.overflow", "inference.too_old", "wire.lost", "wire.overwritten")
@@ -137,7 +137,9 @@ class Assignment:
             )
         receiver, stream_id = self._receiver(), wanted.stream_id
         if wanted.generation < (known := self._generations.get(stream_id, 0)):
-            raise VerbError(409, f"{stream_id} was at generation {known} here, {wanted.generation} is older")
+            raise VerbError(
+                409, f"{stream_id}: generation {wanted.generation} is outdated: {known} is known here"
+            )
         is_new = stream_id not in worker.streams and stream_id not in worker.standby
         if is_new and len(worker.streams) + len(worker.standby) >= MOST_STREAMS:
             raise VerbError(409, f"this worker already has {MOST_STREAMS} streams")
@@ -185,7 +187,7 @@ class Assignment:
                 f"{stream_id}: released with unfinished frames: inference is slow, or the sink does not "
                 "receive its predictions"
             )
-        worker.drop_stream(stream_id)  # sends nothing more of it
+        worker.drop_stream(stream_id)  # sends nothing more for it
         for lane in ("newest", "every"):  # else the next owner's messages could overtake earlier ones
             worker.publisher.settle(lane, _ENDS_S, lambda: worker.turn(0.01))
         handed = stream.hand_over(worker.runtime)
@@ -208,7 +210,7 @@ class Assignment:
         if refusal := self._own(stream_id, standby.generation, handed):
             memory = f"refused: {refusal}"
         if memory.startswith("refused"):
-            worker.event(f"{stream_id}: starts without memory, {memory}")
+            worker.event(f"{stream_id}: starts without memory ({memory})")
         return Done({**_told(stream_id, standby.generation, "owned"), "memory": memory})
 
     # -- helpers -----------------------------------------------------------------------------------

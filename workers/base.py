@@ -146,13 +146,13 @@ class Worker(ABC):
                     self._stats_publisher.close(linger_s=1.0)
 
     def publishes(self, publisher: P) -> P:
-        """Registers a publisher: reports refused keys and closes it after peers had time to read."""
+        """Registers a publisher: reports refused keys and closes it after peers have had time to read."""
         self._publishers.append(publisher)
         self.resources.callback(lambda: publisher.close(linger_s=self._linger_s))
         return publisher
 
     def waits_for(self, publisher: Publisher, roles: Sequence[str], key: str) -> Waiting:
-        """Reports roles that do not listen yet; with a supervisor, only after ``run.ready_timeout_s``."""
+        """Reports roles that are not listening yet; with a supervisor, only after ``run.ready_timeout_s``."""
         patience_s = 0.0 if self.alone else self.config.run.ready_timeout_s
         return Waiting(publisher, roles, expected(self.config), key, self.event, patience_s)
 

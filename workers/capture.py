@@ -150,7 +150,7 @@ class CaptureWorker(Worker):
         return self.config.capture.retry_first_open or self.restarts > 0
 
     def _make_source(self, stream: StreamConfig) -> Source:
-        """Creates the source that the reader will open, to check its text early."""
+        """Creates the source that the reader will open, so that an invalid value is reported early."""
         try:
             return open_source(stream.source, self._options)
         except SourceError as error:

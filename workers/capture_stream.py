@@ -72,7 +72,7 @@ class CaptureStream:
         """Sends one frame, or the end of the stream; False if there was nothing to do or no room.
 
         Args:
-            hold: A required receiver is absent: send nothing of an every-frame stream.
+            hold: Whether a required receiver is absent; if so, an every-frame stream sends nothing.
         """
         if self.ended or (self.outbox is not None and not self._send()):
             return False

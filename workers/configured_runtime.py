@@ -40,7 +40,7 @@ def configured_runtime(config: Config) -> Runtime:
 
 
 def _device(config: Config) -> str:
-    """Spreads workers that share streams over the GPUs of their machine."""
+    """Distributes workers that share streams across the GPUs of their machine."""
     inference = config.inference
     if not inference.shared_by:
         return inference.device

@@ -113,7 +113,7 @@ class EventFinder:
         return self._noted(self._rules.cut(cut), last)
 
     def ground_speeds(self, prediction: Prediction) -> dict[int, GroundSpeed]:
-        """Ground speed in m/s of the things of a prediction by id, where it is known."""
+        """Ground speed in m/s of the moving objects in a prediction, by id, where it is known."""
         sight = prediction.sight
         if not self._rules.seen.ground or (sight and not sight.found):
             return {}

@@ -83,7 +83,7 @@ class Case:
 
     @property
     def is_empty(self) -> bool:
-        """Whether no frame was added yet."""
+        """Whether no frame has been added yet."""
         return not self._count
 
     @property

@@ -21,12 +21,12 @@ from workers.evidence_case import Case
 
 _BEFORE_NS = 3 * 10**9
 _CLEAR_NS = 500_000_000
-"""Offset before a fault, since a hand on its way to the lens is already visible."""
+"""How long before a fault its image was captured: later, a hand that moves to the lens may be visible."""
 _WIDEST_PX = 1280
 _QUALITY = 85
 _THUMBNAILS = 64
 _PLAIN_BYTES, _WATCHED_BYTES, _THING_BYTES, _POINT_BYTES, _BOX_BYTES = 4096, 256, 640, 112, 176
-"""Bytes in memory: a frame without pixels and things, a zone or line, a bare thing, its points, its boxes."""
+"""Bytes in memory: a frame without image and objects, a zone or line, an object, each point and box of it."""
 
 
 class PastPictures:
@@ -92,10 +92,10 @@ def _dated_from(case: Case, picture: KeptPicture[Shown]) -> int:
 def chosen(
     case: Case, moment: KeptPicture[Shown], ring: EvidenceRing[Shown]
 ) -> tuple[KeptPicture[Shown], Thing | None]:
-    """The frame that best shows an event, and the thing in it that the event is about.
+    """The frame that best shows an event, and the moving object in it that the event is about.
 
-    It is the newest frame, up to the one that confirmed the event, in which the thing was found with its
-    past; for image faults, a frame from 500 ms before the fault.
+    It is the newest frame, up to the one that confirmed the event, in which the object was found together
+    with its past positions; for image faults, a frame from 500 ms before the fault.
     """
     event, stream_id = case.event, case.event.stream_id
     if event.kind in FAULTS:
@@ -133,7 +133,7 @@ def pictures_of(
 def matches(
     event: Event, picture: KeptPicture[Shown], thing: Thing, image: Image, past_images: list[Image | None]
 ) -> Image:
-    """An image of the thing next to its matched places in past frames."""
+    """An image of the moving object next to its matched positions in past frames."""
     prediction = picture.details.prediction
     assert prediction is not None, "things come from predictions"
     known = min(len(prediction.past), len(thing.was))  # the newest ones

@@ -21,7 +21,7 @@ _KINDS = {*get_args(RuleKind), "camera_moved", *FAULTS}
 _DATED_BACK = {"stopped", "label"}
 """Kinds of rules whose events are reported ``for_s`` after they happened."""
 _SELDOM_NS = 200_000_000
-"""Interval without zones, lines and rules: faults and labels need only a few frames."""
+"""Interval between stored frames without zones, lines and rules: faults and labels need only a few."""
 
 
 class EvidenceTaking:

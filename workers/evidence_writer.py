@@ -121,7 +121,7 @@ class EvidenceWriter(Closing):
         if not self._thread.is_alive() or self._is_given_up:
             return
         self._is_given_up = True
-        if worked_s(self._thread) > before_s:  # only slow
+        if worked_s(self._thread) > before_s:  # slow, but still working
             for case in [*self._cases]:
                 self.written += case.is_public
                 self.without_any += not case.is_public

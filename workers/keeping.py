@@ -24,7 +24,7 @@ class Keeping:
         sink: The sink; the store is closed with its resources.
 
     Attributes:
-        adopted: End events of those that a killed sink left open.
+        adopted: End events of the events that a killed sink left open.
 
     Raises:
         UserError: The store can't be opened. A restarted sink continues without it instead.

@@ -22,7 +22,7 @@ _ON_ITS_WAY_NS = 1_000_000_000
 """How long messages sent before a worker was lost may still arrive."""
 _MOST_WORKERS = 64
 _MOST_SESSIONS = 64
-"""Sessions remembered per worker; those silent for longest are forgotten."""
+"""Sessions remembered per worker; those silent the longest are forgotten."""
 _HOST = socket.gethostname()
 
 
@@ -165,7 +165,7 @@ class OtherWorkers(Closing):
             streams = self._shares.get(who[0], self._streams_of(heard.stats))
             silent = Outage(who, heard.stats.role, "no answer", heard.at_ns, patience_ns, streams)
             found = [*found, self._hiding(silent, time_ns)]
-        # later than silence, so that a worker lost on another machine is not also reported as a lost link
+        # reported later than silence, so that a worker lost on another machine is not also a lost link
         patience_ns += DIED_NS
         for name, since_ns in self._lost_since.items():
             role = name.partition(" at ")[0]

@@ -87,7 +87,7 @@ class SinkWorker(Worker):
         for event in self._keeping.adopted:
             self._evidence.take(event, 0)
             self._sending.hand_over(event)
-            if self.restarts:  # their starts are in the same file
+            if self.restarts:  # the same file contains their start events
                 self._outputs.write_event(event)
             if self.restarts and event.kind == "signal_lost":
                 self._stream(event.stream_id).lost_before(event)

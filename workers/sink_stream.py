@@ -191,7 +191,7 @@ class SinkStream:
             self._tell(event)
 
     def trouble(self, frame: Frame) -> str | None:
-        """What is wrong with a frame's image, in words; None if nothing is known to be wrong."""
+        """What is wrong with a frame's image, as text; None if nothing is known to be wrong."""
         bad = self._bad.get(frame.id)
         return health_in_words(bad.state, bad.for_s) if bad else None
 

@@ -77,4 +77,4 @@ def count_lost(stats: StreamStats, gap: Gap, gone: int | None) -> str:
     left = gap.lost - gone
     stats.skip("inference.overflow", gone)
     stats.skip("inference.stopped", left)
-    return f"{left} frames left at its former worker are not predicted" if left else ""
+    return f"{left} frames that only its former worker received are not predicted" if left else ""

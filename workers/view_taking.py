@@ -112,7 +112,7 @@ class ViewTaking:
         self._asking.end(request)
 
     def _why_not(self, prediction: Prediction, streams: Collection[str]) -> str:
-        """Why the view can't be taken, in words; empty if it can."""
+        """Why the view can't be taken; empty if it can."""
         watch, stream_id, sight = self._replacing.watch, prediction.stream_id, prediction.sight
         if sight is None:
             return (

@@ -64,7 +64,7 @@ class WatchReplacing:
             return [self._lasts(), *self._notes(watch)]
 
     def why_not_carried(self, places: list[str], *, for_good: bool) -> str:
-        """Why moved zones, lines and ground can't be saved, in words; empty if they can.
+        """Why moved zones, lines and ground can't be saved; empty if they can.
 
         Args:
             places: Their names, such as ``zones.drive``.
@@ -87,7 +87,7 @@ class WatchReplacing:
         """Applies and saves zones that moved with a view; called from the sink's thread.
 
         Returns:
-            How long the change lasts, in words.
+            How long the change lasts, as text.
         """
         apply(watch)
         self.watch = watch

@@ -21,7 +21,7 @@ class Outage(NamedTuple):
     Attributes:
         who: The worker or link.
         role: Its role.
-        cause: The cause in words.
+        cause: The cause, as text.
         since_ns: Unix time at which it began.
         patience_ns: Delay before it is reported.
         streams: Streams whose frames or predictions are missing; None for all.

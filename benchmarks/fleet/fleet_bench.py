@@ -26,12 +26,12 @@ DECIDERS: dict[str, Callable[[], Decider]] = {
 
 _COLUMNS = (
     "scenario",
-    "decider",
-    "moves a minute, planned / unplanned",
-    "again within a minute",
+    "policy",
+    "moves per minute, planned / unplanned",
+    "moved again within a minute",
     "overloaded worker-minutes",
-    "worst load",
-    "most loaded / mean",
+    "highest load",
+    "highest / mean load",
     "s without predictions after a failure, median / p99 / worst",
     "after a planned move, worst",
     "stream-seconds without predictions",
@@ -53,7 +53,7 @@ def bench(
         ConfigError: A scenario does not exist.
     """
     if unknown := set(scenarios) - set(SCENARIOS):
-        raise ConfigError(f"no scenario {min(unknown)!r}; choose from {', '.join(SCENARIOS)}")
+        raise ConfigError(f"unknown scenario {min(unknown)!r}; expected one of: {', '.join(SCENARIOS)}")
     print(f"{cameras_count} cameras, {workers_count} workers, {minutes:g} minutes each, seed {seed}")
     print(f"| {' | '.join(_COLUMNS)} |\n|{'---|' * len(_COLUMNS)}", flush=True)
     results: list[dict[str, Any]] = []

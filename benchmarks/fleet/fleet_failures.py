@@ -34,7 +34,7 @@ def node_killed(fleet: Fleet, node: str) -> dict[str, Any]:
     before, killed_ns = len(fleet.answers()), time.time_ns()
     fleet.kill_node(node)
     down_ns = fleet.wait(
-        "it is noticed",
+        "the loss is detected",
         lambda told: next(
             (note["time_ns"] for note in told["notes"] if _is_down(note, victim, killed_ns)), 0
         ),
@@ -66,12 +66,15 @@ def node_killed(fleet: Fleet, node: str) -> dict[str, Any]:
 
 
 def node_back(fleet: Fleet, node: str) -> dict[str, Any]:
-    """Restores the node; measures the time until the load is even, and the moves of each stream."""
+    """Restores the node; measures the time until the load is balanced, and the moves of each stream."""
     began_ns, began = time.time_ns(), time.monotonic()
     fleet.add_node(node)
-    fleet.wait("its worker is ready", lambda told: all(_is_ready(one) for one in told["workers"].values()))
+    fleet.wait(
+        "the worker of the restored node is ready",
+        lambda told: all(_is_ready(one) for one in told["workers"].values()),
+    )
     ready_s = time.monotonic() - began
-    fleet.wait("the load is even", _is_even, _EVEN_S)
+    fleet.wait("the load is balanced", _is_even, _EVEN_S)
     even_s = time.monotonic() - began
     moves = Counter(note["stream"] for note in fleet.status()["notes"] if _is_move_since(note, began_ns))
     return {
@@ -96,7 +99,10 @@ def coordinator_killed(fleet: Fleet) -> dict[str, Any]:
             back_s = (time.time_ns() - killed_ns) / 1e9
         except RayError:
             fleet.report(0.1)
-    fleet.wait("it has found its table", lambda told: all(one["worker"] for one in told["streams"].values()))
+    fleet.wait(
+        "the coordinator knows all owners",
+        lambda told: all(one["worker"] for one in told["streams"].values()),
+    )
     return {
         "back_s": round(back_s, 2),
         "found_s": round((time.time_ns() - killed_ns) / 1e9, 2),
@@ -111,7 +117,7 @@ def node_drained(fleet: Fleet, node: str) -> dict[str, Any]:
     streams = _streams_of(fleet, victim)
     before, began = fleet.report(1.0), time.monotonic()
     fleet_on_ray.call(fleet.coordinator, "drain", victim)
-    fleet.wait("it is empty", lambda told: not told["workers"][victim]["streams"], 200.0)
+    fleet.wait("the drained node has no streams", lambda told: not told["workers"][victim]["streams"], 200.0)
     took_s = time.monotonic() - began
     after = fleet.report(2.0)
     notes = [n for n in fleet.status()["notes"] if n["what"] == "moved" and n.get("source") == victim]
@@ -133,7 +139,9 @@ def run(streams: int, nodes: int, fps: float, side_px: int) -> dict[str, Any]:
         tempfile.TemporaryDirectory() as folder,
         ray_fleet(Path(folder), streams, nodes, fps=fps, options=options) as fleet,
     ):
-        fleet.wait("all are placed", lambda told: all(one["worker"] for one in told["streams"].values()))
+        fleet.wait(
+            "all streams have an owner", lambda told: all(one["worker"] for one in told["streams"].values())
+        )
         fleet.report(_QUIET_S)
         result: dict[str, Any] = {"streams": streams, "inference_nodes": nodes, "fps": fps}
         for name, blow in (

@@ -18,7 +18,7 @@ def draw(results: Sequence[dict[str, Any]], path: Path) -> None:
     scenarios = scenarios or [results[0]["scenario"]]
     rows = {
         "moves": "moves in 10 s",
-        "imbalance": "most loaded / mean",
+        "imbalance": "highest / mean load",
         "dark": "streams without predictions",
     }
     figure, axes = plt.subplots(

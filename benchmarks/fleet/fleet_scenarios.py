@@ -178,18 +178,18 @@ def _scaling(fleet: VirtualFleet, minutes: float) -> None:
 
 
 SCENARIOS = {
-    "failures": Scenario("two workers fail each minute, and return after 25 to 120 s", _failures),
-    "node": Scenario("a node with 8 workers is lost, and returns after three minutes", _node),
+    "failures": Scenario("two workers fail each minute and return after 25 to 120 s", _failures),
+    "node": Scenario("a node with 8 workers is lost and returns after three minutes", _node),
     "flapping": Scenario("a worker dies again and again, 35 s after each return", _flapping),
-    "drain": Scenario("one node after another is drained, restarted and taken in again", _drain),
-    "crowd": Scenario("a fifth more cameras at once", _crowd),
-    "slow": Scenario("one worker in fifty has 40 % of its speed for half of the time", _slow),
+    "drain": Scenario("one node after another is drained, restarted and put back into service", _drain),
+    "crowd": Scenario("20 % more cameras are added at once", _crowd),
+    "slow": Scenario("one worker in fifty runs at 40 % of its speed for half of the time", _slow),
     "coordinator": Scenario(
-        "the coordinator is away for 10 s; a worker dies meanwhile, another is cut off for a minute",
+        "the coordinator is down for 10 s; meanwhile a worker dies and another is unreachable for a minute",
         _coordinator,
     ),
     "scaling": Scenario(
-        "half as many cameras again on 80 % of the workers, gone at half time; workers come and go",
+        "80 % of the workers at first; 50 % more cameras for almost half of the time; workers start and stop",
         _scaling,
         workers=0.8,
     ),

@@ -57,10 +57,10 @@ def _count() -> None:
 def main() -> None:
     """Measures and stores the results."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--busy", type=int, action="append", help="processes beside it; repeatable")
+    parser.add_argument("--busy", type=int, action="append", help="other busy processes; repeatable")
     parser.add_argument("--streams", type=int, default=8)
     parser.add_argument("--fps", type=float, default=5.0)
-    parser.add_argument("--side", type=int, default=320, help="longer side of what the network sees, in px")
+    parser.add_argument("--side", type=int, default=320, help="longer side of the network's input, px")
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
@@ -69,7 +69,9 @@ def main() -> None:
         tempfile.TemporaryDirectory() as folder,
         ray_fleet(Path(folder), asked.streams, 1, fps=asked.fps, options=options) as fleet,
     ):
-        fleet.wait("all are placed", lambda told: all(one["worker"] for one in told["streams"].values()))
+        fleet.wait(
+            "all streams have an owner", lambda told: all(one["worker"] for one in told["streams"].values())
+        )
         results = []
         for busy in asked.busy or [0]:
             results.append(silence(fleet, busy, asked.seconds))

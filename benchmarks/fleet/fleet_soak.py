@@ -53,7 +53,7 @@ def soak(
     with ray_fleet(
         folder, streams, nodes, fps=2.0, options=options, placement=_PLACEMENT, film_s=film_s
     ) as fleet:
-        fleet.wait("all are placed", _is_settled)
+        fleet.wait("all streams are placed", _is_settled)
         fleet.report(_WARM_S)
         begin_mb = _memory_mb(fleet)
         detect_s: list[float] = []
@@ -67,7 +67,7 @@ def soak(
             whole_s.append(whole)
             fleet.report(chance.uniform(1.0, 5.0))
             fleet.add_node(node)
-            fleet.wait("all are up and placed", _is_settled)
+            fleet.wait("all workers are ready and all streams are placed", _is_settled)
             moves |= _moves(fleet)
             fleet.report(chance.uniform(1.0, 5.0))
         end_mb = _memory_mb(fleet)
@@ -107,7 +107,7 @@ def _kill(fleet: Fleet, node: str) -> tuple[float, float]:
     def is_whole(status: dict[str, Any]) -> bool:
         return all(one["worker"] not in (None, worker) for one in status["streams"].values())
 
-    noticed_ns = fleet.wait(f"{worker} is missed", is_noticed)
+    noticed_ns = fleet.wait(f"the loss of {worker} is detected", is_noticed)
     fleet.wait("all streams have an owner", is_whole)
     return (noticed_ns - began_ns) / 1e9, (time.time_ns() - began_ns) / 1e9
 

@@ -67,7 +67,7 @@ class Fleet:
         node = self.nodes.pop(name)
         [raylet] = node.all_processes["raylet"]
         parent = psutil.Process(raylet.process.pid)
-        parent.suspend()  # it must not see its children die, and start others
+        parent.suspend()  # otherwise it would replace its children as they die
         for process in [*parent.children(recursive=True), parent]:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
@@ -108,7 +108,7 @@ class Fleet:
                 return found
             if time.monotonic() > until:
                 raise TimeoutError(
-                    f"{what}: not within {timeout_s:g} s: {json.dumps(self.status(), indent=1)}"
+                    f"waited {timeout_s:g} s until {what}: {json.dumps(self.status(), indent=1)}"
                 )
 
     def report(self, seconds: float = 0.0, *, final: bool = False) -> dict[str, Any]:
@@ -176,7 +176,8 @@ def ray_fleet(
             rig.add_node(f"n{number}")
         rig.coordinator = fleet_on_ray.up(fleet, config)
         rig.wait(
-            "all are ready", lambda told: all(one["state"] == "ready" for one in told["workers"].values())
+            "all workers are ready",
+            lambda told: all(one["state"] == "ready" for one in told["workers"].values()),
         )
         stop = threading.Event()
         following = threading.Thread(target=rig.follow_answers, args=(stop,))

@@ -73,7 +73,7 @@ class VirtualFleet:
     def now_ns(self) -> int:
         return round(self.now_s * _S)
 
-    # -- what happens to it ----------------------------------------------------------------------------
+    # -- events ----------------------------------------------------------------------------
 
     def begin(
         self, cameras: Mapping[str, float], workers: Mapping[str, float], places: Mapping[str, str]
@@ -271,7 +271,7 @@ class VirtualFleet:
             if machine.reachable and name in self._known:
                 self.coordinator.measured(name, self.load(name))
 
-    # -- the truth -------------------------------------------------------------------------------------
+    # -- actual state -------------------------------------------------------------------------------------
 
     def load(self, name: str) -> WorkerLoad:
         """The load report of a worker."""

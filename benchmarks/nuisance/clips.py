@@ -30,7 +30,8 @@ def bench(
         ConfigError: A clip or its truth file can't be read, or a disturbance does not exist.
     """
     if unknown := set(disturbances) - set(DISTURBANCES):
-        raise ConfigError(f"no nuisance {min(unknown)!r} for clips; choose from {', '.join(DISTURBANCES)}")
+        names = ", ".join(DISTURBANCES)
+        raise ConfigError(f"unknown nuisance {min(unknown)!r} for clips; expected one of: {names}")
     clips = find_clips(paths, load_truths(truth_files))
     runtime = open_model(settings)
     console, rows = Console(), list[dict[str, Any]]()

@@ -46,7 +46,7 @@ def choose(nuisances: Sequence[str]) -> Sequence[str]:
         ConfigError: A nuisance does not exist.
     """
     if unknown := set(nuisances) - set(NUISANCES):
-        raise ConfigError(f"no nuisance {min(unknown)!r}; choose from {', '.join(NUISANCES)}")
+        raise ConfigError(f"unknown nuisance {min(unknown)!r}; expected one of: {', '.join(NUISANCES)}")
     return nuisances or NUISANCES
 
 
@@ -63,7 +63,7 @@ def _film(runtime: Runtime, canvas: Image, nuisance: str, seconds: float, fps: f
 def _photo(path: Path) -> Image:
     picture = cv2.imread(str(path))
     if picture is None:
-        raise ConfigError(f"{path} can't be read as a picture")
+        raise ConfigError(f"{path} can't be read as an image")
     return np.asarray(
         cv2.resize(picture, (CANVAS_WIDTH, CANVAS_HEIGHT), interpolation=cv2.INTER_AREA), np.uint8
     )

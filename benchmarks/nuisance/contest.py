@@ -52,7 +52,7 @@ class Contest:
             seen = self._watching.see(image, time_ns)
             if seen is None:
                 self.bad_pictures += 1
-                self.ours.cut("the picture is bad")
+                self.ours.cut("the image is bad")
             else:
                 things = [thing for thing in seen.scene.things or () if thing.was]
                 self.ours.take(things, time_ns, depth=seen.depth, sight=seen.scene.sight)
@@ -90,7 +90,7 @@ class Contest:
 
 
 def best_size(scores: dict[float, Score], wanted: int) -> float:
-    """The size with the fewest false events that finds ``wanted`` events, or else the one that finds most."""
+    """The size with the fewest false events that finds ``wanted`` events, or the one that finds most."""
     return min(
         scores,
         key=lambda size: (

@@ -37,7 +37,7 @@ def bench(nuisances: Sequence[str], minutes: float, settings: Settings, film_s: 
     runtime, sizes = open_model(settings), _sizes(settings.fps)
     console = Console()
     counted_s = film_s - SETTLES_S
-    for seed in range(max(1, round(minutes * 60 / counted_s))):  # all nuisances grow alike
+    for seed in range(max(1, round(minutes * 60 / counted_s))):  # the same seeds for all nuisances
         for nuisance in chosen:
             row = rows.setdefault(nuisance, _empty(nuisance))
             if seed in row["seeds"]:

@@ -57,11 +57,16 @@ class Truth(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     fps: float | None = None
 
     def __post_init__(self) -> None:
-        """Raises: ValueError: An event names no rule, or ends before it begins."""
+        """Checks the events.
+
+        Raises:
+            ValueError: An event names an unknown rule, or ends before it begins.
+        """
         rules = self.watch.all_rules()
         for event in self.events:
             if event.rule not in rules:
-                raise ValueError(f"events: there is no rule {event.rule!r}; choose from {', '.join(rules)}")
+                names = ", ".join(rules)
+                raise ValueError(f"events: unknown rule {event.rule!r}; expected one of: {names}")
             if event.to_s < event.from_s:
                 raise ValueError(f"events: {event.rule} from {event.from_s:g} ends before it begins")
 
@@ -97,9 +102,9 @@ def find_clips(paths: Sequence[Path], truths: dict[str, Truth]) -> list[tuple[Pa
         elif path.is_dir():
             found += [(file, truths[file.name]) for file in sorted(path.iterdir()) if file.name in truths]
         else:
-            raise ConfigError(f"{path}: no truth file names this clip: write one, and give it with --truth")
+            raise ConfigError(f"{path}: no ground truth for this clip: write a file for it and give --truth")
     if not found:
-        raise ConfigError(f"no clip that a truth file names; they name: {', '.join(sorted(truths))}")
+        raise ConfigError(f"no clip with ground truth found; expected one of: {', '.join(sorted(truths))}")
     return found
 
 
@@ -118,10 +123,10 @@ def play(path: Path, truth: Truth, fps: float) -> Film:
 
 def _pictures(path: Path, fps: float | None) -> tuple[Iterator[Image], float]:
     if path.is_dir():
-        inside = path / "input" if (path / "input").is_dir() else path  # as CDnet has it
+        inside = path / "input" if (path / "input").is_dir() else path  # the layout of CDnet
         files = sorted(file for file in inside.iterdir() if file.suffix.lower() in _PICTURES)
         if not fps or not files:
-            raise ConfigError(f"{path}: a folder of pictures needs pictures, and fps in its truth file")
+            raise ConfigError(f"{path}: the folder must contain images, and its truth file must set fps")
         return (_picture(file) for file in files), fps
     capture = cv2.VideoCapture(str(path))
     rate = capture.get(cv2.CAP_PROP_FPS)
@@ -138,7 +143,7 @@ def _pictures(path: Path, fps: float | None) -> tuple[Iterator[Image], float]:
 def _picture(file: Path) -> Image:
     picture = cv2.imread(str(file))
     if picture is None:
-        raise ConfigError(f"{file} can't be read as a picture")
+        raise ConfigError(f"{file} can't be read as an image")
     return np.asarray(picture, np.uint8)
 
 

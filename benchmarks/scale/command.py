@@ -44,10 +44,10 @@ def bench(
     counts = streams or (GPU_STREAMS if isinstance(runtime.engine, CudaEngine) else CPU_STREAMS)
     title = f"ResNet-{depth} + CBAM, {about['backend']}, {about['device']}, {about['precision']}"
     print(title)
-    print("ms a step: from 640x480 pictures, from pictures of the model's size, with unchanged pictures,\n"
-          "the GPU's own work, plain ResNet compiled, plain ResNet with the kernels of our step")  # fmt: skip
+    print("ms per step: from 640x480 frames, from frames of the model's input size, with unchanged frames,\n"
+          "GPU work only, compiled plain ResNet, plain ResNet with the kernels of our step")  # fmt: skip
     if about.get("kernels") == "torch":
-        print("without Triton the plain ResNet is captured but not compiled, and so is our step")
+        print("without Triton, the plain ResNet and our step are captured but not compiled")
     print(f"{'streams':>7} {'640x480':>8} {'own size':>8} {'same':>8} {'GPU':>8} {'plain':>8} {'bare':>8}"
           f" {'/ plain':>7} {'frames/s':>8} {'kB/stream':>9}")  # fmt: skip
     results = []

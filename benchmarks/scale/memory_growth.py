@@ -20,9 +20,9 @@ class FlatResult:
     Attributes:
         streams: Batch size.
         steps: Number of steps.
-        device_mb_first: Allocated GPU memory after a tenth of the steps; None on a CPU.
+        device_mb_first: Allocated GPU memory after 10 % of the steps; None on a CPU.
         device_mb_last: The same at the end.
-        rss_mb_first: Resident memory of the process after a tenth of the steps.
+        rss_mb_first: Resident memory of the process after 10 % of the steps.
         rss_mb_last: The same at the end.
     """
 

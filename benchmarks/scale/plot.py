@@ -17,17 +17,17 @@ def draw(results: Sequence[ScaleResult], title: str, path: Path) -> None:
     results = sorted(results, key=lambda result: result.streams)
     streams = [result.streams for result in results]
     curves = {
-        "from 640x480 pictures": [r.step_ms for r in results],
+        "from 640x480 frames": [r.step_ms for r in results],
         "plain ResNet": [r.plain_ms for r in results],
     }
     if results[0].device_ms is not None:
-        curves["the GPU's own work"] = [r.device_ms or 0.0 for r in results]
+        curves["GPU work only"] = [r.device_ms or 0.0 for r in results]
     else:
-        curves["from pictures of the model's size"] = [r.square_ms for r in results]
+        curves["from frames of the model's input size"] = [r.square_ms for r in results]
     for label, values in curves.items():
         left.plot(streams, values, "o-", label=label)
         right.plot(streams, [value / n for value, n in zip(values, streams, strict=True)], "o-", label=label)
-    for axis, what in ((left, "ms a step"), (right, "ms a stream and step")):
+    for axis, what in ((left, "ms per step"), (right, "ms per step and stream")):
         axis.set(xscale="log", yscale="log", xlabel="streams in one batch", ylabel=what)
         axis.set_xticks(streams, [str(n) for n in streams])
         axis.minorticks_off()

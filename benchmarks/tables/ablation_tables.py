@@ -3,10 +3,11 @@
 from benchmarks.dense_ablation import table as dense_table
 from benchmarks.tables.result_files import Tables, read, read_lines, source, table
 from benchmarks.temporal.markdown_table import markdown
+from benchmarks.temporal.variants import VARIANTS
 
 
 def _trained(name: str) -> str:
-    lines = read_lines(name)
+    lines = [line | {"about": VARIANTS[line["name"]].about} for line in read_lines(name)]
     budget = lines[0]["budget"]
     about = (
         f"{lines[0]['device']}, {budget['steps']:,} steps of {budget['batch']} clips, "
@@ -51,13 +52,14 @@ def ablation_cost() -> str:
 def dense_ablation() -> str:
     """Dense motion of the same weights with other settings."""
     document = read("dense_ablation")
-    return dense_table(document) + source("dense_ablation.json", about=f"one in {document['every']} frames")
+    about = f"every {document['every']}th frame"
+    return dense_table(document) + source("dense_ablation.json", about=about)
 
 
 def dense_ablation_shadows() -> str:
     """Dense motion after further training with and without shadows."""
     document = read("dense_ablation_shadows")
-    about = f"one in {document['every']} frames"
+    about = f"every {document['every']}th frame"
     return dense_table(document) + source("dense_ablation_shadows.json", about=about)
 
 

@@ -12,12 +12,12 @@ from benchmarks.tables.result_files import Tables, best, read, source, table
 
 _WEIGHTS = Path(__file__).parents[2] / "pipeline" / "model" / "weights" / "motion_resnet18.safetensors"
 _IN_THE_WEIGHTS = (
-    f"\n\nSource: the metadata in `pipeline/model/weights/{_WEIGHTS.name}`, which the training wrote"
+    f"\n\nSource: the metadata in `pipeline/model/weights/{_WEIGHTS.name}`, written by the training"
 )
 _CORRUPTIONS = {
     "noise": "noise, sigma 20",
     "low_light": "low light",
-    "light_jump": "a jump of light",
+    "light_jump": "sudden change of light",
     "jpeg": "JPEG, quality 15",
     "h264": "H.264, CRF 32",
 }
@@ -25,18 +25,18 @@ _STILL = {"noise": "noise, sigma 10", "light": "changing light", "codec": "H.264
 _CONTROLS = {
     "one_past": "one past frame, 1x (accuracy)",
     "no_past": "no past frame (accuracy; chance 0.111)",
-    "single_frame": "one frame three times (accuracy; chance 0.111)",
+    "single_frame": "the same frame three times (accuracy; chance 0.111)",
     "reversed": "played backwards: share with the reversed label",
-    "shuffled": "frames shuffled: share that keeps its label",
+    "shuffled": "frames shuffled: share that keeps the original label",
 }
 _LEARNED = {
     4194: "camera motions",
     2659: "layered scenes, camera motions",
-    5069: "bare objects, objects side by side",
-    634: "errors of the flow learned from themselves",
+    5069: "objects with little texture, objects that move side by side",
+    634: "expected error of the flow, trained on its actual errors",
     4593: "Lucas-Kanade steps",
-    4056: "followed objects, cheap cameras, real encoders; the texture at stride 2",
-    4670: "small objects far away",
+    4056: "objects that the camera follows, noisy cameras, real encoders; texture at stride 2",
+    4670: "small, distant objects",
 }
 _HANDS_MS = (100, 133, 267, 400)
 
@@ -69,7 +69,8 @@ def moving() -> str:
         ),
         ["DAVIS, mean J", "", *_js(rows["davis"]), "", ""],
     ]
-    head = ["sequence, measure", "frames", "KVQ Stream", "MOG2", "precision / recall", "MOG2, likewise"]
+    head = ["sequence, measure", "frames", "KVQ Stream", "MOG2", "KVQ Stream precision / recall",
+            "MOG2 precision / recall"]  # fmt: skip
     return table(head, lines) + source("dense_moving.json", about="frames at most 384 px wide")
 
 
@@ -92,7 +93,7 @@ def velocity() -> str:
     """Velocity of cars, compared with DIS."""
     ours, dis, count = velocity_errors()
     shown = best([ours, dis], [f"{one:.0%}" for one in (ours, dis)], low=True)
-    head = ["median error of the velocity", "objects", "KVQ Stream", "DIS"]
+    head = ["median velocity error", "objects", "KVQ Stream", "DIS"]
     return table(head, [["CDnet highway", str(count), *shown]]) + source("dense_moving.json")
 
 
@@ -131,24 +132,27 @@ def uncertainty() -> str:
     """Reliability of the expected error."""
     found = read("dense_flow")["uncertainty"]
     rows = [
-        ["errors below the expected one", f"{found['within']:.0%}", "63%"],
-        ["errors below three times the expected one", f"{found['within_3']:.0%}", "95%"],
+        ["errors below the expected error", f"{found['within']:.0%}", "63%"],
+        ["errors below three times the expected error", f"{found['within_3']:.0%}", "95%"],
     ]
-    return table(["", "measured", "if it were exact"], rows) + source("dense_flow.json")
+    return table(["", "measured", "for an exact estimate"], rows) + source("dense_flow.json")
 
 
 def camera() -> str:
     """Camera motion of a hand-held camera."""
     row = read("dense_flow")["camera"]["sevenscenes"]
     lines = [
-        ["similarity of this network", f"{row['epe']:.2f}"],
-        ["similarity fitted to the flow of DIS", f"{row['dis_fit_epe']:.2f}"],
-        ["similarity fitted to the truth: the error that depth leaves", f"{row['best_fit_epe']:.2f}"],
+        ["similarity transform of this network", f"{row['epe']:.2f}"],
+        ["similarity transform fitted to DIS flow", f"{row['dis_fit_epe']:.2f}"],
+        [
+            "similarity transform fitted to the ground truth: remaining error due to depth",
+            f"{row['best_fit_epe']:.2f}",
+        ],
         ["flow of this network", f"{row['flow_epe']:.2f}"],
-        ["flow of DIS", f"{row['dis_epe']:.2f}"],
+        ["DIS flow", f"{row['dis_epe']:.2f}"],
     ]
     about = f"7-Scenes, {row['frames']} frames of a hand-held camera"
-    return table(["median error at still places, px of 320", ""], lines) + source(
+    return table(["median error at static points, px at a width of 320 px", ""], lines) + source(
         "dense_flow.json", about=about
     )
 
@@ -173,8 +177,8 @@ def still() -> str:
         ]
         for name, about in _STILL.items()
     ]
-    head = ["still pictures under", "frames", "false moving objects", "frames with a false place",
-            "MOG2, likewise", "flow p50 / p99, px", "DIS, likewise"]  # fmt: skip
+    head = ["still images with", "frames", "false moving objects", "frames with false motion",
+            "MOG2: frames with false motion", "flow p50 / p99, px", "DIS flow p50 / p99, px"]  # fmt: skip
     return table(head, lines) + source("dense_still.json")
 
 
@@ -186,7 +190,7 @@ def motions() -> str:
     rows += [[about, f"{held_out['controls'][name]:.3f}"] for name, about in _CONTROLS.items()]
     error = held_out["calibration"]["expected_calibration_error"]
     rows.append(["expected calibration error (15 bins)", f"{error:.3f}"])
-    about = f"{held_out['samples']:,} clips a row, {held_out['pictures']}"
+    about = f"{held_out['samples']:,} clips per row, {held_out['pictures'].replace('pictures', 'images')}"
     return table(["", ""], rows) + f"{_IN_THE_WEIGHTS} ({about})."
 
 
@@ -196,7 +200,7 @@ def runs() -> str:
     trained = [one for one in (*last["runs_before"], last) if "steps" in one]
     rows = [
         [
-            f"{one['steps']:,}{', cut off' if 'note' in one else ''}",
+            f"{one['steps']:,}{', interrupted' if 'note' in one else ''}",
             f"{one['clips_seen'] / 1e6:.2f} M" if "clips_seen" in one else "-",
             f"{one['minutes']:.0f}" if "minutes" in one else "-",
             f"{one['processes']} x {one['device']}" if "device" in one else "-",
@@ -225,13 +229,14 @@ def video() -> str:
                 " / ".join(f"{row['macro_f1']:.3f}" for row in speeds.values()) or "-",
             ]
         )
-    head = ["clip", "windows without a sure truth", "static windows right", "moving windows right",
-            "windows for the virtual camera", "macro-F1 at 0.4x / 1x / 2x"]  # fmt: skip
+    head = ["clip", "windows without reliable ground truth", "static windows correct",
+            "moving windows correct", "windows with the virtual camera",
+            "macro-F1 at 0.4x / 1x / 2x"]  # fmt: skip
     return table(head, lines) + source("video_vtest.json", "video_others.json")
 
 
 def _answers(videos: Sequence[dict[str, Any]]) -> tuple[int, int, int, int]:
-    """Number of correct and of all static windows, then of moving ones."""
+    """Numbers of correct and of all static windows, then of correct and of all moving windows."""
     confusion = np.array([one["as_it_is"]["confusion"] for one in videos if one["as_it_is"]]).sum(0)
     right, asked = np.diag(confusion), confusion.sum(1)
     return int(right[0]), int(asked[0]), int(right[1:].sum()), int(asked[1:].sum())
@@ -253,8 +258,8 @@ def hands() -> str:
                 f"{(right + moved) / (asked + moving):.3f}",
             ]
         )
-    head = ["spacing", "windows without a sure truth", "static windows right", "moving windows right",
-            "accuracy"]  # fmt: skip
+    head = ["spacing", "windows without reliable ground truth", "static windows correct",
+            "moving windows correct", "accuracy"]  # fmt: skip
     return table(head, lines) + source(*(f"video_hands_{ms}ms.json" for ms in _HANDS_MS))
 
 
@@ -267,10 +272,10 @@ def demo_tour() -> str:
     rows = [
         ["frames captured / shown / dropped", f"{stream['captured']} / {stream['rendered']} / {dropped}"],
         ["frames unaccounted for", str(stream["unaccounted"])],
-        [f"camera labels right, of {stream['labelled']}", f"{stream['accuracy']:.3f}"],
-        [f"moving objects: precision, of {things['judged']}", f"{things['precision']:.2f}"],
-        [f"moving objects: recall, of {things['movers']}", f"{things['recall']:.2f}"],
-        ["moving objects: median error of direction", f"{things['direction_error_deg']:.1f}°"],
+        [f"camera labels: accuracy, {stream['labelled']} frames", f"{stream['accuracy']:.3f}"],
+        [f"moving objects: precision, {things['judged']} found", f"{things['precision']:.2f}"],
+        [f"moving objects: recall, {things['movers']} true", f"{things['recall']:.2f}"],
+        ["moving objects: median direction error", f"{things['direction_error_deg']:.1f}°"],
     ]
     about = f"{runtime['backend']}, {runtime['device']}, {runtime['precision']}"
     return table(["demo tour", ""], rows) + source("demo_tour.json", about=about)

@@ -23,13 +23,13 @@ _NUISANCES = {
 _RECEIVERS = {
     "home": "MQTT, mosquitto",
     "shaky": "webhook, every second request answered with 503",
-    "hangs": "webhook, never an answer",
-    "phone": "push, an ntfy-like server",
+    "hangs": "webhook, server never answers",
+    "phone": "push, ntfy-like server",
 }
 _WITHIN_S = 0.3
 _LOGS = {
     "one thing, a tenth of the time": "25 fps, one moving object 10% of the time",
-    "one thing, always": "25 fps, one moving object always",
+    "one thing, always": "25 fps, one moving object all the time",
 }
 _EVIDENCE = {"none": "off", "no event": "on, no event", "one clip always": "on, one clip being written"}
 
@@ -106,7 +106,7 @@ def demo_events() -> str:
             f"{np.median(late_ms):.0f} / {np.quantile(late_ms, 0.95):.0f} / {late_ms.max():.0f}",
         ],
         ["missed", str(missed)],
-        ["reported, and not in the script", str(false)],
+        ["reported, but not in the script", str(false)],
     ]
     return table([f"{len(rows)} rendered streets", ""], lines) + source("demo_events.json")
 
@@ -119,7 +119,7 @@ def zone_error() -> str:
     lines = [[f"`{clip}`", *(_zone_cell(found[clip, camera]) for camera in cameras)] for clip in clips]
     lost = max(row["lost"] for row in found.values())
     about = (
-        "this / a zone that stays in place / ORB with RANSAC; none: no answer in most frames; "
+        "KVQ Stream / a fixed zone / ORB with RANSAC; none: no result in most frames; "
         f"the reference view was lost in at most {lost:.0%} of frames"
     )
     return table(
@@ -138,13 +138,14 @@ def replay_time() -> str:
     for row in read("replay_time")["rows"]:
         fps = row["looks"] / 3600
         about = _LOGS.get(row["log"]) or (
-            f"`vtest.avi`: {fps:.0f} fps, {row['things'] / row['looks']:.1f} moving objects always"
+            f"`vtest.avi`: {fps:.0f} fps, {row['things'] / row['looks']:.1f} moving objects on average"
         )
         a_day = [f"{row[key] * 86400 / 1e6:.1f}" for key in ("log_bytes_per_s", "file_bytes_per_s")]
         lines.append(
             [about, f"{row['looks']:,}", f"{row['log_bytes_per_s']:.0f}", *a_day, f"{row['seconds']:.1f} s"]
         )
-    head = ["one hour of log", "predictions", "bytes/s", "MB a day", "MB a day, whole file", "rules over it"]
+    head = ["one hour of log", "predictions", "bytes/s", "MB per day", "MB per day, whole file",
+            "time to apply the rules"]  # fmt: skip
     return table(head, lines) + source("replay_time.json")
 
 
@@ -164,9 +165,9 @@ def evidence_cost() -> str:
                 f"{took['cpu']:.1f}",
             ]
         )
-    head = ["evidence", "handing a frame over, p50 / p99", "drawing it, p50 / p95", "CPU time in all"]
+    head = ["evidence", "passing a frame on, p50 / p99", "drawing it, p50 / p95", "total CPU time"]
     return table(head, lines) + source(
-        "evidence_cost.json", about=f"ms a frame of {rows[0]['size']}, lowest of three rounds"
+        "evidence_cost.json", about=f"ms per {rows[0]['size']} frame, lowest of three rounds"
     )
 
 
@@ -177,9 +178,9 @@ def outlet_cost() -> str:
     lines = [
         ["predictions/s without / with outlets", f"{rate['without']:.1f} / {rate['with']:.1f}"],
         ["with / without, median of pairs (lowest to highest)", _ratio(ratio)],
-        ["without / without again, likewise", _ratio(repeat)],
-        ["frames, of which not shown", f"{found['frames']} / {found['not_shown']}"],
-        ["events, of which sent twice / lost", f"{found['events']} / {found['twice']} / {found['lost']}"],
+        ["repeated runs without outlets, median ratio (lowest to highest)", _ratio(repeat)],
+        ["frames / not shown", f"{found['frames']} / {found['not_shown']}"],
+        ["events / sent twice / lost", f"{found['events']} / {found['twice']} / {found['lost']}"],
     ]
     return table(["", ""], lines) + source("outlet_cost.json")
 
@@ -201,7 +202,7 @@ def _ratio(found: dict[str, float]) -> str:
 
 
 def nuisance_summary() -> dict[str, tuple[int, int]]:
-    """True events found and false events by method, over all real clips; ``true``: true events, twice."""
+    """True events found and false events, by method, over all real clips; ``true`` is (total, total)."""
     rows = read("nuisance_clips")["results"]
     true = sum(row["ours"]["true"] for row in rows)
     return {"true": (true, true)} | {method: found_and_false(rows, method) for method in METHODS}

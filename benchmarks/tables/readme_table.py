@@ -10,7 +10,7 @@ from benchmarks.tables.result_files import Tables, best, read, table
 def readme() -> str:
     """At most ten rows."""
     rows = [_step(), _camera(), _tour(), _events(), *_moving(), _velocity(), _flow(), _still(), _motions()]
-    return table(["", "KVQ Stream", "rival, in the same run"], rows, 3)
+    return table(["", "KVQ Stream", "baseline, in the same run"], rows, 3)
 
 
 def _step() -> list[str]:
@@ -26,8 +26,8 @@ def _camera() -> list[str]:
     rates = [one["predictions_per_s"] for one in both]
     shown = best(rates, [f"{rate:.1f}/s" for rate in rates])
     latencies = [f"{one['age_p50_ms']:.0f} / {one['age_p99_ms']:.0f} ms" for one in both]
-    about = "camera of 30 fps, two CPU cores: predictions/s, latency p50 / p99"
-    return [about, f"{shown[0]}, {latencies[0]}", f"{shown[1]}, {latencies[1]} (usual webcam demo)"]
+    about = "30 fps camera, two CPU cores: predictions/s, latency p50 / p99"
+    return [about, f"{shown[0]}, {latencies[0]}", f"{shown[1]}, {latencies[1]} (single-process webcam demo)"]
 
 
 def _tour() -> list[str]:
@@ -39,8 +39,9 @@ def _tour() -> list[str]:
 def _events() -> list[str]:
     found = nuisance_summary()
     ours, usual, tuned = (f"{found[name][0]} / {found[name][1]}" for name in ("ours", "mog2", "mog2 tuned"))
-    about = f"five real clips, plain, shaken, dark: of {found['true'][0]} events found / false events"
-    return [about, ours, f"{usual} (MOG2); {tuned} (MOG2 tuned on the truth of each clip)"]
+    true = found["true"][0]
+    about = f"five real clips, unaltered, shaken and darkened ({true} true events): found / false events"
+    return [about, ours, f"{usual} (MOG2); {tuned} (MOG2 tuned on the ground truth of each clip)"]
 
 
 def _moving() -> list[list[str]]:
@@ -57,7 +58,7 @@ def _moving() -> list[list[str]]:
 
 def _velocity() -> list[str]:
     ours, dis, cars = velocity_errors()
-    about = f"velocity of cars, CDnet highway ({cars} masks), median error"
+    about = f"velocity of cars, CDnet highway ({cars} masks): median error"
     return _duel(about, [ours, dis], "DIS", "{:.0%}".format, low=True)
 
 
@@ -77,7 +78,7 @@ def _still() -> list[str]:
     cells = [best(shares, [f"{share:.1%}" for share in shares], low=True) for shares in both]
     ours, mog2 = (" / ".join(shown) for shown in zip(*cells, strict=True))
     frames = sum(row["frames"] for row in rows)
-    about = f"{frames:,} still frames under noise / changing light / H.264: with false motion"
+    about = f"{frames:,} still images with noise / changing light / H.264: share with false motion"
     return [about, ours, f"{mog2} (MOG2)"]
 
 
@@ -90,10 +91,10 @@ def _motions() -> list[str]:
 
 
 def _duel(
-    about: str, values: Sequence[float], rival: str, show: Callable[[float], str], *, low: bool = False
+    about: str, values: Sequence[float], baseline: str, show: Callable[[float], str], *, low: bool = False
 ) -> list[str]:
     ours, theirs = best(values, [show(value) for value in values], low=low)
-    return [about, ours, f"{theirs} ({rival})"]
+    return [about, ours, f"{theirs} ({baseline})"]
 
 
 TABLES: Tables = {"readme": readme}

@@ -75,7 +75,7 @@ def _machine(machine: dict[str, str]) -> str:
 
 
 def best(values: Sequence[float], shown: Sequence[str], *, low: bool = False) -> list[str]:
-    """The cells, with the best one, and all that display the same, in bold."""
+    """The cells, with the best one, and all that look the same, in bold."""
     winner = shown[values.index(min(values) if low else max(values))]
     return [f"**{cell}**" if cell == winner else cell for cell in shown]
 

@@ -5,25 +5,25 @@ from typing import Any
 from benchmarks.almost_equal import markdown as almost_equal_rows
 from benchmarks.tables.result_files import Tables, goal, read, read_lines, source, table
 
-_WHO = {"pipeline": "KVQ Stream", "webcam_demo": "usual webcam demo"}
+_WHO = {"pipeline": "KVQ Stream", "webcam_demo": "single-process webcam demo"}
 _RUNTIMES = {"openvino": "OpenVINO", "onnxruntime": "ONNX Runtime", "torch": "torch"}
 _STAGES = {
-    "capture_queue": "waits in capture",
-    "encode": "packed or encoded",
-    "wire": "on the wire (frames dropped later included)",
-    "inference_queue": "waits in inference",
-    "before_step": "capture to the start of its step (predicted frames)",
+    "capture_queue": "wait in capture",
+    "encode": "packing or encoding",
+    "wire": "on the wire (including frames dropped later)",
+    "inference_queue": "wait in inference",
+    "before_step": "from capture to the start of the step (predicted frames)",
     "step": "resize, network, probabilities",
-    "draw": "overlay drawn",
-    "output": "recorded and sent to the page",
+    "draw": "drawing the overlay",
+    "output": "recording and sending to the page",
 }
 _EVENT_STAGES = {
-    "things": "network output to moving objects and the camera's motion",
-    "home": "reference view followed",
+    "things": "from network output to moving objects and camera motion",
+    "home": "tracking the reference view",
     "rules": "10 zones, 5 lines, 20 rules",
-    "health": "picture health at 640x480",
-    "log": "motion log packed",
-    "store": "the store's thread: queue, packing, SQLite",
+    "health": "image health at 640x480",
+    "log": "packing the motion log",
+    "store": "store thread: queue, packing, SQLite",
 }
 
 
@@ -55,9 +55,7 @@ def end_to_end_goals() -> str:
         row("p99 at most 80 ms", "age_p99_ms", 80),
         row("at most 5 ms p50 from capture to the start of the step", "before_step_p50_ms", 5),
     ]
-    return table(["goal on two cores", "source of 30 fps", "source of 150 fps"], rows) + source(
-        "end_to_end.json"
-    )
+    return table(["goal on two cores", "30 fps source", "150 fps source"], rows) + source("end_to_end.json")
 
 
 def end_to_end_stages() -> str:
@@ -67,7 +65,7 @@ def end_to_end_stages() -> str:
         [text, *(f"{medians[rate]['pipeline'][f'{stage}_p50_ms']:.1f}" for rate in ("30", "150"))]
         for stage, text in _STAGES.items()
     ]
-    return table(["p50 in ms", "source of 30 fps", "source of 150 fps"], rows) + source("end_to_end.json")
+    return table(["p50 in ms", "30 fps source", "150 fps source"], rows) + source("end_to_end.json")
 
 
 _STEP_HEAD = ["", "runtime", "step", "unchanged frame", "plain ResNet", "three passes, eager", "step / plain",
@@ -83,14 +81,14 @@ def _step(about: str, row: dict[str, Any]) -> list[str]:
 
 
 def steps() -> str:
-    """The nine camera motions alone, two depths."""
+    """The nine camera motions without dense motion, two depths."""
     names = {"ResNet-18, 192 px": "step_resnet18_192px_cpu", "ResNet-50, 224 px": "step_resnet50_224px_cpu"}
     rows = [_step(about, row) for about, name in names.items() for row in read(name)["results"]]
     files = [f"{name}.json" for name in names.values()]
     return table(_STEP_HEAD, rows, 2) + source(*files, about=_STEP_ABOUT)
 
 
-_STEP_ABOUT = "ms, one stream, medians ± half the middle half, from a 640x480 picture"
+_STEP_ABOUT = "ms, one stream, medians ± half the interquartile range, from a 640x480 frame"
 
 
 def steps_motion() -> str:
@@ -136,7 +134,7 @@ def _results(name: str, backend: str) -> dict[str, dict[str, Any]]:
 
 def steps_gpu() -> str:
     """The shipped network on an H200."""
-    head = ["streams in one step", "step", "unchanged frames", "plain ResNet-18, same graphs", "step / plain",
+    head = ["streams in one step", "step", "unchanged frames", "plain ResNet-18, CUDA graph", "step / plain",
             "three passes, eager", "DIS on one core"]  # fmt: skip
     rows = [
         [
@@ -152,7 +150,7 @@ def steps_gpu() -> str:
 
 def scale_gpu() -> str:
     """ResNet-50 on an H100, 1 to 128 streams."""
-    head = ["streams", "GPU ms", "plain ms", "GPU / plain", "same kernels, plain ms", "frames/s (GPU)",
+    head = ["streams", "GPU ms", "plain ms", "GPU / plain", "plain ms, same kernels", "frames/s (GPU)",
             "from 640x480, ms", "from 224x224, ms", "unchanged, ms"]  # fmt: skip
     rows = [
         [
@@ -163,7 +161,7 @@ def scale_gpu() -> str:
         ]
         for row in read("scale_resnet50_h100")["results"]
     ]
-    about = "float16, ResNet-50 of 224 px, 1000 classes, random weights"
+    about = "float16, ResNet-50 at 224 px, 1000 classes, random weights"
     return table(head, rows) + source("scale_resnet50_h100.json", about=about)
 
 
@@ -176,17 +174,17 @@ def scale_gpu_goals() -> str:
     wall = {count: rows[count]["square_ms"] for count in rows}
     megabytes = [memory[name] for name in ("device_mb_first", "device_mb_last")]
     lines = [
-        _gpu_goal("1 stream at most 0.65 ms", one["device_ms"] <= 0.65, f"{one['device_ms']:.2f} ms",
+        _gpu_goal("1 stream: at most 0.65 ms", one["device_ms"] <= 0.65, f"{one['device_ms']:.2f} ms",
                   wall[1] <= 0.65, f"{wall[1]:.2f} ms"),
-        _gpu_goal("16 streams at most 1.5 ms", sixteen["device_ms"] <= 1.5, f"{sixteen['device_ms']:.2f} ms",
+        _gpu_goal("16 streams: at most 1.5 ms", sixteen["device_ms"] <= 1.5, f"{sixteen['device_ms']:.2f} ms",
                   wall[16] <= 1.5, f"{wall[16]:.2f} ms"),
-        _gpu_goal("128 streams at least 16,000 frames/s", most["frames_a_second"] >= 16e3,
+        _gpu_goal("128 streams: at least 16,000 frames/s", most["frames_a_second"] >= 16e3,
                   f"{most['frames_a_second']:,.0f}", 128e3 / wall[128] >= 16e3, f"{128e3 / wall[128]:,.0f}"),
         ["at most 1.5 times a plain ResNet-50", f"{worst:.2f}, {goal(worst <= 1.5)}", "-"],
         [f"no growth of GPU memory over {memory['steps']} steps",
          f"{megabytes[0]} and {megabytes[1]} MiB, {goal(megabytes[1] <= megabytes[0])}", "-"],
     ]  # fmt: skip
-    return table(["goal", "GPU work alone", "wall-clock time, from 224x224"], lines) + source(
+    return table(["goal", "GPU work only", "wall-clock time, from 224x224"], lines) + source(
         "scale_resnet50_h100.json"
     )
 
@@ -199,7 +197,7 @@ def almost_equal() -> str:
     """Savings and accuracy by ``inference.same_below``."""
     rows = read_lines("almost_equal")
     return almost_equal_rows(rows) + source(
-        "almost_equal.jsonl", about="accuracy (share of predictions made from an earlier frame)"
+        "almost_equal.jsonl", about="accuracy; in brackets: share of predictions reused from an earlier frame"
     )
 
 
@@ -218,8 +216,8 @@ def event_cost() -> str:
             *(f"{one:.2f}, {goal(one <= 1.5)}" for one in sums),
         ]
     )
-    head = ["CPU ms a frame", *(f"{count} moving objects" for count in counts)]
-    return table(head, lines) + source("event_cost.json", about="network of 384x288, one BLAS thread")
+    head = ["CPU ms per frame", *(f"{count} moving objects" for count in counts)]
+    return table(head, lines) + source("event_cost.json", about="network input 384x288, one BLAS thread")
 
 
 def transport() -> str:
@@ -228,9 +226,9 @@ def transport() -> str:
     sizes = sorted({(row["width"], row["height"]) for row in rows}, reverse=True)
     by_way = dict.fromkeys((row["way"], row["link"]) for row in rows)
     found = {(row["way"], row["link"], row["width"], row["height"]): row for row in rows}
-    head, lines = ["way, link"], []
+    head, lines = ["transport, link"], []
     for width, height in sizes:
-        head += [f"{width}x{height}: frames/s (rounds)", "CPU ms a frame", "p50 / p99 ms"]
+        head += [f"{width}x{height}: frames/s (rounds)", "CPU ms per frame", "p50 / p99 ms"]
     for way, link in by_way:
         cells = [way if way.endswith(link) else f"{way}, {link}"]
         for width, height in sizes:

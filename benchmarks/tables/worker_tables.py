@@ -4,6 +4,7 @@ import statistics
 from typing import Any
 
 from benchmarks.fleet.fleet_bench import OURS, cells
+from benchmarks.fleet.fleet_scenarios import SCENARIOS
 from benchmarks.tables.result_files import Tables, read, source, table
 
 
@@ -19,7 +20,7 @@ def restart_depth() -> str:
         depths = ", ".join(" ".join(map(str, row["depths"])) for row in mine)
         lines.append([f"{replay_ms:g}", f"{start:.1f} s", f"{first:.0f} ms", f"{full:.0f} ms", depths])
     head = ["`capture.replay_ms`", "kill to ready", "then to the first prediction",
-            "to the first of full depth", "depths of the first predictions, by kill"]  # fmt: skip
+            "to the first with full depth", "depths of the first predictions, by kill"]  # fmt: skip
     return table(head, lines) + source("restart_depth.json")
 
 
@@ -53,7 +54,7 @@ def _shared_streams(name: str) -> str:
     head = [
         "inference workers",
         f"predictions/s, {paced[0]} streams without loss",
-        f"p99 from capture to prediction, {paced[0]} streams of {paced[1]:g} fps",
+        f"p99 from capture to prediction, {paced[0]} streams at {paced[1]:g} fps",
     ]
     return table(head, lines) + source(f"{name}.json", about="medians (lowest to highest round)")
 
@@ -67,26 +68,34 @@ def fleet_failures() -> str:
     given, first, full = (killed[key] for key in ("given_s", "first_prediction_s", "first_full_depth_s"))
     move = drained["move_ms"]
     lines = [
-        [f"a node with {killed['streams']} streams is killed", "noticed", f"{killed['noticed_s']:.2f} s"],
-        ["", "given to other workers, median (worst)", f"{given['median']:.2f} s ({given['worst']:.2f} s)"],
+        [f"a node with {killed['streams']} streams is killed", "detected", f"{killed['noticed_s']:.2f} s"],
+        ["", "streams reassigned, median (worst)", f"{given['median']:.2f} s ({given['worst']:.2f} s)"],
         ["", "first predictions, median (worst)", f"{first['median']:.2f} s ({first['worst']:.2f} s)"],
         ["", "full depth, median (worst)", f"{full['median']:.2f} s ({full['worst']:.2f} s)"],
         ["", "streams not at full depth within 8 s", str(killed["without"])],
-        ["the node is back", "its worker is ready", f"{back['ready_s']:.1f} s"],
-        ["", "load even, after that", f"{back['even_after_ready_s']:.1f} s"],
-        ["", "moves (most of one stream)", f"{back['moves']} ({back['most_moves_of_a_stream']})"],
-        ["the coordinator is killed", "back", f"{coordinator['back_s']:.2f} s"],
-        ["", "streams with another owner", str(coordinator["owners_changed"])],
-        [f"a node with {drained['streams']} streams is drained", "empty", f"{drained['took_s']:.1f} s"],
-        ["", "a move, median (worst)", f"{move['median']:.0f} ms ({move['worst']:.0f} ms)"],
-        ["", "memory taken over, streams", str(drained["memory_taken"])],
+        ["the node returns", "its worker is ready", f"{back['ready_s']:.1f} s"],
+        ["", "load balanced, after that", f"{back['even_after_ready_s']:.1f} s"],
+        ["", "moves (maximum per stream)", f"{back['moves']} ({back['most_moves_of_a_stream']})"],
+        ["the coordinator is killed", "running again", f"{coordinator['back_s']:.2f} s"],
+        ["", "streams whose owner changed", str(coordinator["owners_changed"])],
+        [
+            f"a node with {drained['streams']} streams is drained",
+            "no streams left",
+            f"{drained['took_s']:.1f} s",
+        ],
+        ["", "one move, median (worst)", f"{move['median']:.0f} ms ({move['worst']:.0f} ms)"],
+        ["", "streams whose memory was taken over", str(drained["memory_taken"])],
         ["", "frames lost on the wire", str(drained["lost_on_the_wire"])],
-        [f"all, {found['captured']} frames", "unaccounted for", str(found["unaccounted"])],
+        [f"total: {found['captured']} frames", "unaccounted for", str(found["unaccounted"])],
         ["", "predicted twice", str(found["predicted_twice"])],
-        ["", "without a prediction: worker restart", str(found["not_predicted"]["lost.worker_restart"])],
+        [
+            "",
+            "not predicted because of a worker restart",
+            str(found["not_predicted"]["lost.worker_restart"]),
+        ],
     ]
-    about = f"{found['streams']} streams of {found['fps']:g} fps, {found['inference_nodes']} inference nodes"
-    return table(["failure", "", ""], lines, 2) + source("fleet_failures.json", about=about)
+    about = f"{found['streams']} streams at {found['fps']:g} fps, {found['inference_nodes']} inference nodes"
+    return table(["failure", "measured", "result"], lines, 2) + source("fleet_failures.json", about=about)
 
 
 def fleet_soak() -> str:
@@ -95,12 +104,12 @@ def fleet_soak() -> str:
     memory = found["memory_mb"]
     lines = [
         ["nodes killed; streams moved", f"{found['kills']}; {found['moves']}"],
-        ["until noticed, median (worst)", _median_and_worst(found["detect_s"])],
-        ["until all streams have an owner again, median (worst)", _median_and_worst(found["whole_s"])],
+        ["time until detected, median (worst)", _median_and_worst(found["detect_s"])],
+        ["time until all streams have an owner again, median (worst)", _median_and_worst(found["whole_s"])],
         ["frames captured; unaccounted for", f"{found['captured']:,}; {found['unaccounted']}"],
         ["frames predicted; predicted twice", f"{found['answers']:,}; {found['twice']}"],
         *(
-            [f"{name}, memory at the beginning and the end", _from_to(memory[name])]
+            [f"memory at the beginning and at the end: {name}", _from_to(memory[name])]
             for name in sorted(memory)
         ),
     ]
@@ -127,10 +136,10 @@ def fleet_silence() -> str:
         ]
         for one in found["results"]
     ]
-    head = ["busy processes beside the fleet", "longest silence of an agent", "longest answer of `/healthz`",
-            "workers taken for dead"]  # fmt: skip
+    head = ["other busy processes", "longest silence of an agent", "slowest response to `/healthz`",
+            "workers considered dead"]  # fmt: skip
     return table(head, lines, 1) + source(
-        "fleet_silence.json", about=f"{found['streams']} streams of {found['fps']:g} fps"
+        "fleet_silence.json", about=f"{found['streams']} streams at {found['fps']:g} fps"
     )
 
 
@@ -145,10 +154,10 @@ def fleet_simulation() -> str:
         before = scenario
     about = (
         f"{document['cameras']:,} cameras, {document['workers']} workers, "
-        f"{document['minutes']:g} minutes a scenario, seed {document['seed']}"
+        f"{document['minutes']:g} minutes per scenario, seed {document['seed']}"
     )
-    head = ["scenario", "decider", "moves a minute, planned / unplanned", "moved again within a minute",
-            "overloaded worker-minutes", "worst load", "most loaded / mean",
+    head = ["scenario", "policy", "moves per minute, planned / unplanned", "moved again within a minute",
+            "overloaded worker-minutes", "highest load", "highest / mean load",
             "s without predictions after a failure: median / p99 / worst", "after a planned move: worst",
             "stream-seconds without predictions"]  # fmt: skip
     return table(head, lines, 2) + source("fleet_simulation.json", about=about)
@@ -157,7 +166,10 @@ def fleet_simulation() -> str:
 def fleet_scenarios() -> str:
     """Descriptions of the simulated scenarios."""
     scenarios: dict[str, str] = read("fleet_simulation")["scenarios"]
-    rows = [[f"`{name}`", about] for name, about in scenarios.items()]
+    rows = [
+        [f"`{name}`", SCENARIOS[name].about if name in SCENARIOS else about]
+        for name, about in scenarios.items()
+    ]
     return table(["scenario", "what happens"], rows, 2)
 
 

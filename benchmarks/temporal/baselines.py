@@ -18,7 +18,7 @@ class Memory(NamedTuple):
     """Cached data of the past frames of a batch of streams.
 
     Attributes:
-        parts: of each past frame, oldest first, ``(B, T, ...)``.
+        parts: Data of each past frame, oldest first, ``(B, T, ...)``.
         present: ``(B, T)`` bool: which of them exist.
     """
 
@@ -30,7 +30,7 @@ class Baseline(nn.Module, ABC):
     """A network with the same contract as ours: whole clips in ``forward``, one frame in ``step``.
 
     Args:
-        shape: sizes.
+        shape: Sizes of the network.
         num_past: ``T``.
     """
 
@@ -54,7 +54,10 @@ class Baseline(nn.Module, ABC):
         return self.answer(parts, torch.cat((past_mask, newest), dim=1)), {}
 
     def step(self, frame: Tensor, memory: Memory | None = None) -> tuple[Tensor, Memory]:
-        """Logits of a new frame ``(B, 3, height, width)``, and the memory for the next; None at the start."""
+        """Logits of a new frame ``(B, 3, height, width)``, and the memory for the next frame.
+
+        The memory of the first frame is None.
+        """
         part = self.remember(frame).unsqueeze(1)
         if memory is None:
             nothing = torch.zeros(len(frame), self.num_past, dtype=torch.bool, device=frame.device)
@@ -66,11 +69,11 @@ class Baseline(nn.Module, ABC):
 
     @abstractmethod
     def remember(self, frames: Tensor) -> Tensor:
-        """What is cached of frames ``(N, 3, height, width)``: ``(N, ...)``."""
+        """The data to cache for frames ``(N, 3, height, width)``: ``(N, ...)``."""
 
     @abstractmethod
     def answer(self, parts: Tensor, present: Tensor) -> Tensor:
-        """Logits from a window's parts ``(B, T + 1, ...)`` and their presence, ``(B, T + 1)``."""
+        """Logits from the parts of a window, ``(B, T + 1, ...)``, and which of them exist, ``(B, T + 1)``."""
 
 
 class MeanLogits(Baseline):
@@ -108,7 +111,7 @@ class FeatureDifference(Baseline):
         return features(self.backbone, frames)
 
     def answer(self, parts: Tensor, present: Tensor) -> Tensor:
-        """Head over the differences of neighbours."""
+        """Applies the head to the differences between consecutive frames."""
         both = (present[:, 1:] & present[:, :-1])[:, :, None, None, None]
         logits: Tensor = self.head(((parts[:, 1:] - parts[:, :-1]) * both).flatten(1, 2))
         return logits
@@ -126,7 +129,7 @@ class ConcatenatedFeatures(Baseline):
         return features(self.backbone, frames)
 
     def answer(self, parts: Tensor, present: Tensor) -> Tensor:
-        """Head over the stack."""
+        """Applies the head to the stacked maps."""
         logits: Tensor = self.head((parts * present[:, :, None, None, None]).flatten(1, 2))
         return logits
 
@@ -137,7 +140,7 @@ def features(backbone: ResNetCBAM, frames: Tensor) -> Tensor:
 
 
 def mean_of_present(parts: Tensor, present: Tensor) -> Tensor:
-    """Mean of ``(B, N, classes)`` over the present ones of ``N``, ``(B, N)``."""
+    """Mean of ``(B, N, classes)`` over the frames that exist, given as ``(B, N)``."""
     shares = present.to(parts.dtype)
     return (parts * shares[..., None]).sum(dim=1) / shares.sum(dim=1, keepdim=True)
 
@@ -145,7 +148,7 @@ def mean_of_present(parts: Tensor, present: Tensor) -> Tensor:
 def spatial_head(channels: int, shape: Shape) -> nn.Sequential:
     """Convolutions, then a perceptron with separate weights for each position.
 
-    A pan looks the same everywhere, a roll does not: with pooling in between, the comparison would be unfair.
+    A pan looks the same at all positions, a roll does not: pooling would put the baseline at a disadvantage.
     """
     cells = (shape.size_px + 31) // 32
     return nn.Sequential(

@@ -23,13 +23,13 @@ def streaming_cost(model: nn.Module, shape: Shape, device: str, repeats: int) ->
     """Measures one streaming step, in alternation with our unmodified network and a plain ResNet.
 
     Args:
-        model: any variant; not modified.
-        shape: the sizes it was built with.
+        model: Any variant; not modified.
+        shape: The sizes it was built with.
         device: ``cpu`` (float32) or CUDA (bfloat16), eager.
-        repeats: rounds.
+        repeats: Number of rounds.
 
     Returns:
-        ``gflops`` (two for a multiply-add), ``backbone_passes`` for one new frame, ``cache_kib`` of past
+        ``gflops`` (a multiply-add is two), ``backbone_passes`` for one new frame, ``cache_kib`` of past
         frames in float32, medians ``step_ms``, ``ours_ms`` and ``resnet_ms``, and the ratios ``over_ours``
         and ``over_resnet``.
     """
@@ -71,8 +71,8 @@ def streaming_step(model: nn.Module, frame: Tensor) -> tuple[Step, list[Tensor]]
     """A function that takes one step with a full cache, and the floating-point tensors of that cache.
 
     Args:
-        model: in evaluation mode, on the frame's device.
-        frame: ``(B, 3, height, width)``, used for all frames.
+        model: A network in evaluation mode, on the frame's device.
+        frame: The input ``(B, 3, height, width)``, used for all frames.
     """
     take: Callable[[Tensor, Any], tuple[Tensor, Any]]
     memory: Any
@@ -120,7 +120,7 @@ def _floats(memory: Any) -> list[Tensor]:
 
 
 def _waited(step: Step) -> Callable[[], None]:
-    """The step with a copy of the result to the host, which waits for the GPU."""
+    """The step followed by a copy of the result to the host, which waits for the GPU."""
 
     @torch.inference_mode()
     def run() -> None:

@@ -42,7 +42,7 @@ def train(name: str, variant: Variant, budget: Budget, notify: Callable[[str], N
     With ``budget.keep`` the run is saved regularly, and resumed if it exists.
 
     Raises:
-        FloatingPointError: the loss is no longer finite.
+        FloatingPointError: The loss is no longer finite.
     """
     with scratch_folder("kvq-ablation-") as scratch:
         options = _options(variant, budget, Path(budget.keep or scratch) / name)
@@ -79,7 +79,7 @@ def _options(variant: Variant, budget: Budget, out: Path) -> TrainingOptions:
             "compile": budget.compile,
             "seed": budget.seed,
             "scene": msgspec.to_builtins(scene),
-            # nothing is chosen by validation: one small one at the end
+            # validation selects nothing here: a single small one at the end is enough
             "validate_every_steps": 2**40,
             "validate_samples": 1,
             "save_every_steps": _SAVE_EVERY,
@@ -92,9 +92,9 @@ def score(model: nn.Module, variant: Variant, budget: Budget) -> dict[str, float
     """Accuracy on held-out images by speed, and controls at 1x.
 
     Returns:
-        ``0.4x``, ``1x``, ``2x``; ``single_frame``, the newest frame in all places, which must be at chance;
-        ``reversed``, the share of clips played backwards that get the reversed label. After training with
-        disturbances, also the speeds with all disturbances, as ``0.4x disturbed`` ...
+        ``0.4x``, ``1x``, ``2x``; ``single_frame``, the newest frame in all positions, which must score at
+        chance; ``reversed``, the share of clips played backwards that get the reversed label. After training
+        with disturbances, also the speeds with all disturbances, as ``0.4x disturbed`` ...
     """
     found = _score(model, variant, budget, USUAL)
     if budget.disturbed:

@@ -19,7 +19,7 @@ def markdown(lines: Iterable[Line]) -> str:
     """The table of all lines, in the order of ``VARIANTS``; below it the variants without a result.
 
     Raises:
-        ValueError: results of different budgets, which can't be compared.
+        ValueError: The results have different budgets and can't be compared.
     """
     lines = list(lines)
     _check_alike(lines)
@@ -35,7 +35,7 @@ def markdown(lines: Iterable[Line]) -> str:
         _DISTURBED if any(_DISTURBED.keys() & line.get("accuracy", {}) for line in lines) else {}
     )
     head = ["variant", "parameters", *scores.values(), "clips seen", "GFLOPs", "cache"]
-    head += [f"step on {device} (against ours)" for device in devices]
+    head += [f"step on {device} (relative to ours)" for device in devices]
     table = [_row(head), _row(["---"] + ["---:"] * (len(head) - 1))]
     table += [_row(_cells(runs, devices, scores)) for runs in good.values() if runs]
     failed = [f"{name}: failed: {rows[name][-1]['error']}" for name in good if not good[name]]
@@ -47,7 +47,7 @@ def _check_alike(lines: Sequence[Line]) -> None:
     for budget in budgets:
         differs = [key for key in budget if key not in _MAY_DIFFER and budget[key] != budgets[0][key]]
         if differs:
-            raise ValueError(f"results of another {', '.join(differs)}: make a table of each")
+            raise ValueError(f"results differ in {', '.join(differs)}: make a separate table for each value")
 
 
 def _cells(runs: Sequence[Line], devices: Sequence[str], scores: Iterable[str]) -> list[str]:
@@ -58,7 +58,7 @@ def _cells(runs: Sequence[Line], devices: Sequence[str], scores: Iterable[str]) 
     cells += [f"{first['gflops']:.2f}", f"{first['cache_kib']:.0f} KiB"]
     for device in devices:
         here = [line for line in runs if line["device"] == device and "step_ms" in line]
-        # measured apart from the training, nothing else disturbs a step
+        # prefer steps that were measured separately from training: nothing else disturbed them
         here = [line for line in here if "accuracy" not in line] or here
         milliseconds = _spread([line["step_ms"] for line in here], "{:.2f}".format)
         ratio = sum(line["over_ours"] for line in here) / max(len(here), 1)

@@ -7,11 +7,11 @@ class Shape(NamedTuple):
     """Sizes that every variant is built with.
 
     Attributes:
-        classes: of the output.
-        depth: of the ResNet: 18, 34, 50 or 101.
-        size_px: side of the frames; a multiple of 32, so that the grids of stages nest.
-        d_model: width of the attention.
-        num_heads: attention heads.
+        classes: Number of output classes.
+        depth: Depth of the ResNet: 18, 34, 50 or 101.
+        size_px: Side of the frames; a multiple of 32, so that the grids of the stages are aligned.
+        d_model: Width of the attention.
+        num_heads: Number of attention heads.
     """
 
     classes: int = 9

@@ -21,8 +21,8 @@ class ShiftMemory(NamedTuple):
     """Cached data of the past frames of a batch of streams.
 
     Attributes:
-        channels: of the newest past frame, before each block, the channels that will be shifted.
-        logits: of each past frame, oldest first, ``(B, T, classes)``.
+        channels: The channels of the newest past frame that will be shifted, before each block.
+        logits: Logits of each past frame, oldest first, ``(B, T, classes)``.
         present: ``(B, T)`` bool: which of them exist.
     """
 
@@ -34,14 +34,14 @@ class ShiftMemory(NamedTuple):
 class ChannelShift(nn.Module):
     """Our backbone with channel shift, average pooling and a linear classifier.
 
-        In a clip, nothing is shifted into the oldest frame or from an absent frame. A stream keeps its cached
+    In a clip, nothing is shifted into the oldest frame or from an absent frame. A stream keeps its cached
     channels, so after ``T + 1`` frames it depends on older frames than a clip of its last frames would.
 
-        Args:
-            shape: sizes.
-            num_past: ``T``.
-            answer: logits of the ``newest`` frame, or their ``mean`` over the frames as in the paper.
-            share: part of the channels that is shifted.
+    Args:
+        shape: Sizes of the network.
+        num_past: ``T``.
+        answer: Logits of the ``newest`` frame, or their ``mean`` over the frames as in the paper.
+        share: Share of the channels that is shifted.
     """
 
     def __init__(
@@ -71,7 +71,10 @@ class ChannelShift(nn.Module):
         return self._answer(logits, torch.cat((past_mask, ~oldest), dim=1)), {}
 
     def step(self, frame: Tensor, memory: ShiftMemory | None = None) -> tuple[Tensor, ShiftMemory]:
-        """Logits of a new frame ``(B, 3, height, width)``, and the memory for the next; None at the start."""
+        """Logits of a new frame ``(B, 3, height, width)``, and the memory for the next frame.
+
+        The memory of the first frame is None.
+        """
         x, cached = self._stem(frame), []
         for number, block in enumerate(self._blocks()):
             kept = self._kept(x)
@@ -104,7 +107,7 @@ class ChannelShift(nn.Module):
 
 
 def _residual(block: nn.Module, x: Tensor, shifted: Tensor) -> Tensor:
-    """A gated block whose branch sees the shifted channels while its shortcut sees its own."""
+    """A gated block: its residual branch gets the shifted channels, its shortcut the original ones."""
     out = block.bn2(block.conv2(block.relu(block.bn1(block.conv1(shifted)))))  # type: ignore[operator]
     if hasattr(block, "conv3"):
         out = block.bn3(block.conv3(block.relu(out)))  # type: ignore[operator]

@@ -65,7 +65,7 @@ def _run_apart(
             if out.exists():
                 return dict(json.loads(out.read_text("utf-8")))
             last = (ended.stderr.strip().splitlines() or ["no message"])[-1]
-            error = f"its process ended with code {ended.returncode}: {last[:300]}"
+            error = f"process ended with exit code {ended.returncode}: {last[:300]}"
         except subprocess.TimeoutExpired:
             error = f"not finished within {patience_s:.0f} s"
     return {"name": name, "budget": asdict(budget), "error": error}

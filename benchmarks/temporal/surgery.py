@@ -15,7 +15,7 @@ from pipeline.model.temporal import TemporalAttention
 
 
 def start_apart(model: TemporalKVQResNetCBAM) -> None:
-    """Initialises key projections at random, not equal to the query projection."""
+    """Initialises key projections at random instead of with the query projection."""
     for layer in _layers(model):
         for key in layer.key:
             cast(nn.Linear, key).reset_parameters()
@@ -29,19 +29,19 @@ def scaled_dot_products(model: TemporalKVQResNetCBAM) -> None:
 
 
 def forget_value_places(model: TemporalKVQResNetCBAM) -> None:
-    """Removes positions from the values; tokens still have their own position."""
+    """Removes positions from the values; tokens keep their own position."""
     for table in model.temporal.there:
         _silence(cast(Positions, table).table)
 
 
 def forget_slots(model: TemporalKVQResNetCBAM) -> None:
-    """Removes from the values which past frame they come from."""
+    """Removes the embedding of the past frame from the values."""
     for layer in _layers(model):
         _silence(layer.slots)
 
 
 def end_at_layer3(model: TemporalKVQResNetCBAM) -> None:
-    """Queries, keys and values come from ``layer3``, on its finer grid; the backbone ends there."""
+    """Takes queries, keys and values from ``layer3``, on its finer grid, and ends the backbone there."""
     backbone = cast(ResNetCBAM, model.backbones[0])
     backbone.layer4 = nn.Identity()
     backbone.channels["layer4"] = backbone.channels["layer3"]

@@ -19,11 +19,11 @@ class Variant:
     """One row.
 
     Attributes:
-        about: human-readable description.
-        build: makes the network.
-        num_past: number of past frames that it uses.
-        match_weight: weight of the loss that trains attention to find corresponding places, if it has any.
-        speeds: speed factors of its training motions.
+        about: Human-readable description.
+        build: Builds the network.
+        num_past: Number of past frames that it uses.
+        match_weight: Weight of the loss that trains attention to find corresponding positions, if it has any.
+        speeds: Speed factors of its training motions.
     """
 
     about: str
@@ -65,24 +65,24 @@ VARIANTS: dict[str, Variant] = {
         "baseline: channel shift (TSM), mean of logits", partial(ChannelShift, answer="mean")
     ),
     "guide": Variant(
-        "guide as written: plain attention, V = K, no match loss",
+        "reference implementation: plain attention, V = K, no match loss",
         partial(ours, attention="plain", tied_values=True),
         match_weight=0.0,
     ),
     "grid_head": Variant(
-        "a perceptron over all places instead of the mean of tokens", partial(ours, head="grid")
+        "perceptron over all positions instead of the mean of the tokens", partial(ours, head="grid")
     ),
     "no_match_loss": Variant("no match loss", ours, match_weight=0.0),
-    "apart": Variant("q and k start apart", _cut(surgery.start_apart)),
+    "apart": Variant("Q and K initialised independently", _cut(surgery.start_apart)),
     "apart_no_match_loss": Variant(
-        "q and k start apart, no match loss", _cut(surgery.start_apart), match_weight=0.0
+        "Q and K initialised independently, no match loss", _cut(surgery.start_apart), match_weight=0.0
     ),
     "dot_product": Variant("scaled dot product, no normalisation", _cut(surgery.scaled_dot_products)),
     "no_value_places": Variant("no positions in V", _cut(surgery.forget_value_places)),
     "no_slots": Variant("no slot embedding", _cut(surgery.forget_slots)),
     "past_1": Variant("1 past frame", partial(ours, num_past=1), num_past=1),
     "past_4": Variant("4 past frames", partial(ours, num_past=4), num_past=4),
-    "layer3": Variant("all from layer3, backbone ends there", _cut(surgery.end_at_layer3)),
+    "layer3": Variant("Q, K and V from layer3, where the backbone ends", _cut(surgery.end_at_layer3)),
     "layer3_keys": Variant("K and V from layer3, Q from layer4", partial(ours, scales=("layer3",))),
     "two_scales": Variant("K and V from layer3 and layer4", partial(ours, scales=("layer3", "layer4"))),
     "two_layers": Variant("2 attention layers", partial(ours, num_layers=2)),

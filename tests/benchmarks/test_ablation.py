@@ -90,7 +90,7 @@ def test_the_table_has_a_row_for_each_variant() -> None:
     failed = {"name": "shift", "error": "OutOfMemoryError: too much"}
     lines = [_line("guide"), _line("ours"), _line("ours", accuracy=better), failed, on_cpu]
     head, _, ours, guide, _, failure = markdown(lines).splitlines()
-    assert head.endswith("| step on A CPU (against ours) | step on A GPU (against ours) |")
+    assert head.endswith("| step on A CPU (relative to ours) | step on A GPU (relative to ours) |")
     assert ours.startswith("| about ours | 12.10 M | 0.500 ± 0.000 | 0.800 ± 0.050 |")
     assert ours.endswith("| 50.00 ms (1.00x) | 2.00 ± 0.00 ms (1.00x) |")
     assert guide.startswith("| about guide | 12.10 M | 0.500 | 0.750 |")
@@ -107,5 +107,5 @@ def test_steps_measured_on_their_own_are_preferred() -> None:
 def test_results_of_other_budgets_are_not_mixed() -> None:
     other_seed, longer = {"seed": 1, "minutes": 1.0}, {"seed": 0, "minutes": 5.0}
     assert "0.750 ± 0.000" in markdown([_line("ours"), _line("ours", budget=other_seed)])
-    with pytest.raises(ValueError, match="results of another minutes"):
+    with pytest.raises(ValueError, match="results differ in minutes"):
         markdown([_line("ours"), _line("guide", budget=longer)])

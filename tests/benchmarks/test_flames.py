@@ -62,5 +62,5 @@ def test_a_refusal_of_py_spy_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_a_pipeline_that_ended_is_not_waited_for(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as pipeline:
         pipeline.wait()
-        with pytest.raises(ValueError, match="ended at once"):
+        with pytest.raises(ValueError, match="ended immediately"):
             flames._workers("py-spy", pipeline)

@@ -149,9 +149,9 @@ def test_another_seed_is_another_film_and_an_empty_one_has_nobody() -> None:
 
 
 def test_an_unknown_nuisance_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no nuisance 'hail'; choose from none, rain"):
+    with pytest.raises(ConfigError, match="unknown nuisance 'hail'; expected one of: none, rain"):
         bench((), ["hail"], 16.0, Settings())
-    with pytest.raises(ConfigError, match="can't be read as a picture"):
+    with pytest.raises(ConfigError, match="can't be read as an image"):
         bench([tmp_path / "no.png"], ["none"], 16.0, Settings())
 
 

@@ -1,4 +1,4 @@
-"""A real MQTT broker that tests can kill and start again, and somebody who listens to it."""
+"""A real MQTT broker that tests can kill and restart, and a client that records its messages."""
 
 import shutil
 import signal
@@ -16,17 +16,17 @@ _WAIT_S = 20.0
 
 
 def need_broker() -> str:
-    """Path of mosquitto; skips the test, or fails it under CI, where it is not installed."""
+    """Path of mosquitto; if it is not installed, skips the test, or fails it under CI."""
     need_module("paho", "paho-mqtt")
     found = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
     return found or missing("mosquitto", "Debian's mosquitto")
 
 
 class Broker:
-    """mosquitto on loopback; what it has promised to keep outlives an orderly end.
+    """mosquitto on loopback, with a database on disk that is kept between starts.
 
     Attributes:
-        port: The same after each start.
+        port: Its port, the same after each start.
     """
 
     def __init__(self, folder: Path, *settings: str) -> None:
@@ -49,7 +49,7 @@ class Broker:
         self.stop(signal.SIGKILL)
 
     def start(self) -> None:
-        """Starts it, and waits until it accepts connections."""
+        """Starts the broker and waits until it accepts connections."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [self._program, "-c", str(self._config)], stdout=log, stderr=log, stdin=subprocess.DEVNULL
@@ -57,14 +57,14 @@ class Broker:
         until(self._accepts, "the broker accepts connections", _WAIT_S, self._log.read_text)
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
-        """Ends it: in order, or as a crash would."""
+        """Stops the broker: gracefully with SIGTERM, as in a crash with SIGKILL."""
         if self._process is not None:
             self._process.send_signal(number)
             self._process.wait()
             self._process = None
 
     def forget(self) -> None:
-        """Loses what it has kept, while it does not run."""
+        """Deletes its database; call it while the broker is stopped."""
         for file in self._config.parent.glob("mosquitto.db*"):
             file.unlink()
 
@@ -77,10 +77,10 @@ class Broker:
 
 
 class Listener:
-    """Hears all messages, also those of the time in which the broker was away.
+    """Records all messages, including those published while it was disconnected.
 
     Attributes:
-        heard: Topic and text, in order.
+        heard: Topic and text of each message, in order.
     """
 
     def __init__(self, port: int) -> None:
@@ -98,7 +98,7 @@ class Listener:
 
     def __enter__(self) -> Self:
         self._client.loop_start()
-        assert self._subscribed.wait(_WAIT_S), "the broker let nobody listen"
+        assert self._subscribed.wait(_WAIT_S), "the broker did not accept the subscription"
         return self
 
     def __exit__(
@@ -109,16 +109,16 @@ class Listener:
         self._client.loop_stop()
 
     def texts(self, topic: str) -> list[str]:
-        """What came on a topic, oldest first."""
+        """The messages on a topic, oldest first."""
         return [text for heard, text in list(self.heard) if heard == topic]
 
     def wait_for(self, topic: str, count: int) -> list[str]:
-        """Waits for so many messages on a topic."""
+        """Waits for at least ``count`` messages on a topic, and returns them."""
         until(lambda: len(self.texts(topic)) >= count, f"{count} on {topic}", _WAIT_S, self._told)
         return self.texts(topic)
 
     def wait_for_last(self, topic: str, text: str) -> None:
-        """Waits until the newest message on a topic is this one."""
+        """Waits until the newest message on a topic is ``text``."""
         until(lambda: self.texts(topic)[-1:] == [text], f"{text} on {topic}", _WAIT_S, self._told)
 
     def _hear(self, _client: Any, _data: Any, message: Any) -> None:

@@ -1,4 +1,4 @@
-"""A certificate for localhost that nobody vouches for."""
+"""A self-signed certificate for localhost."""
 
 import subprocess
 from pathlib import Path
@@ -7,7 +7,7 @@ from tests.support import need_command
 
 
 def self_signed(folder: Path) -> tuple[Path, Path]:
-    """Makes it; returns the files of the certificate and of its key."""
+    """Creates a self-signed certificate; returns the files of the certificate and of its key."""
     certificate, key = folder / "certificate.pem", folder / "key.pem"
     subprocess.run(
         [

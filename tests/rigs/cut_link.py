@@ -1,6 +1,6 @@
-"""Machines and cables that can be cut: network namespaces, packets carried by a process of its own.
+"""Virtual machines and a network that can be cut: network namespaces, and a process that relays packets.
 
-A cut cable drops packets and tells nobody, unlike a connection that is closed. Needs root.
+A cut network drops packets silently, unlike a closed connection. Needs root.
 """
 
 import contextlib
@@ -30,11 +30,11 @@ _WITH_PORTS = (6, 17)  # TCP, UDP
 
 @dataclass(frozen=True)
 class Machine:
-    """One end of a cable.
+    """A virtual machine on the network.
 
     Attributes:
-        namespace: Name of its network.
-        address: Its IPv4 address there.
+        namespace: Name of its network namespace.
+        address: Its IPv4 address.
     """
 
     namespace: str
@@ -45,7 +45,7 @@ class Machine:
         return ["ip", "netns", "exec", self.namespace, *arguments]
 
     def enter(self) -> None:
-        """Moves the calling thread, and threads that it starts from now on, to this machine."""
+        """Moves the calling thread, and threads that it starts later, to this machine."""
         libc = ctypes.CDLL(None, use_errno=True)
         with Path("/run/netns", self.namespace).open() as network:
             if libc.setns(network.fileno(), _NEW_NETWORK):
@@ -53,13 +53,13 @@ class Machine:
 
 
 class CutNetwork:
-    """Machines that see nobody but each other; a context manager.
+    """An isolated network of virtual machines, as a context manager.
 
     Args:
-        names: Of the machines.
+        names: Names of the machines.
 
     Attributes:
-        machines: In the order of their names; their addresses are 10.77.0.1 and so on.
+        machines: The machines, in the order of ``names``; their addresses are 10.77.0.1 and so on.
     """
 
     def __init__(self, *names: str) -> None:
@@ -73,24 +73,24 @@ class CutNetwork:
         self._order("cut")
 
     def cut_ports(self, machine: Machine, ports: range) -> None:
-        """Drops packets from and to a machine, where the port at one end is one of these, from now on."""
+        """Drops packets from and to a machine if one of their two ports is in ``ports``, from now on."""
         self._order(f"cut {machine.address} {ports.start} {ports.stop}")
 
     def mend(self) -> None:
-        """Carries packets again."""
+        """Relays all packets again."""
         self._order("mend")
 
     def __enter__(self) -> Self:
         need_command("ip", "iproute2")
         if os.geteuid() != 0 or not Path("/dev/net/tun").exists():
-            without("only root can make network namespaces, and only with /dev/net/tun")
+            without("creating network namespaces needs root and /dev/net/tun")
         try:
             for machine in self.machines:
                 _ip("netns", "add", machine.namespace)
                 _ip("-n", machine.namespace, "link", "set", "lo", "up")
         except subprocess.CalledProcessError as error:
             self._remove()
-            without(f"this machine makes no network namespaces: {error.stderr.decode().strip()}")
+            without(f"this machine can't create network namespaces: {error.stderr.decode().strip()}")
         ends = (f"{machine.namespace}={machine.address}" for machine in self.machines)
         self._carrier = subprocess.Popen(
             [sys.executable, "-m", "tests.rigs.cut_link", *ends],
@@ -131,15 +131,15 @@ class CutNetwork:
 
 
 class CutLink(CutNetwork):
-    """Two machines.
+    """A network of two machines.
 
     Attributes:
-        near: One of them.
-        far: The other one.
+        near: The first machine.
+        far: The second machine.
     """
 
     def __init__(self) -> None:
-        """Chooses names."""
+        """Names the machines ``near`` and ``far``."""
         super().__init__("near", "far")
         self.near, self.far = self.machines
 
@@ -149,7 +149,7 @@ def _ip(*arguments: str) -> None:
 
 
 def _plug_in(number: int, namespace: str, address: str) -> int:
-    """Gives a namespace an interface; packets that it sends are read from the descriptor, and back."""
+    """Adds an interface to a namespace; returns the descriptor that reads and writes its packets."""
     name = f"kvq{os.getpid()}-{number}"
     descriptor = os.open("/dev/net/tun", os.O_RDWR)
     fcntl.ioctl(descriptor, _SET_INTERFACE, struct.pack("16sH", name.encode(), _TUN_WITHOUT_HEADER))
@@ -160,7 +160,7 @@ def _plug_in(number: int, namespace: str, address: str) -> int:
 
 
 def _carry(*ends: str) -> None:
-    """Carries packets between interfaces, and obeys orders on standard input, until that is closed."""
+    """Relays packets between interfaces and follows commands from standard input until that is closed."""
     descriptors = {}
     for number, end in enumerate(ends):
         namespace, address = end.split("=")
@@ -182,7 +182,7 @@ def _carry(*ends: str) -> None:
 
 
 def _is_dropped(packet: bytes, what: str, address: str = "", low: str = "", high: str = "") -> bool:
-    """Whether an IPv4 packet does not come through the cut."""
+    """Whether an IPv4 packet is dropped by the current cut."""
     if what == "mend" or not address:
         return what == "cut"
     if socket.inet_aton(address) not in (packet[12:16], packet[16:20]) or packet[9] not in _WITH_PORTS:

@@ -1,4 +1,4 @@
-"""Asks a worker's control server as programs do: over TCP or its unix socket, one request a connection."""
+"""An HTTP client for a worker's control server: over TCP or its Unix socket, one request per connection."""
 
 import http.client
 import json
@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 
 class Reply(NamedTuple):
-    """An answer.
+    """A response.
 
     Attributes:
-        code: Of the answer.
-        body: JSON as Python has it; bytes where it is none.
+        code: HTTP status.
+        body: The decoded JSON; bytes if it is not JSON.
     """
 
     code: int
@@ -33,14 +33,14 @@ class _Unix(http.client.HTTPConnection):
 def ask(
     address: str | Path, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
 ) -> Reply:
-    """One request; a body that is not bytes goes as JSON.
+    """Sends one request and returns the response.
 
     Args:
         address: ``host:port``, or ``unix:/path``.
-        method: Of the request.
-        path: With its query.
-        body: Of the request.
-        headers: More of them.
+        method: HTTP method.
+        path: Path with query.
+        body: Bytes are sent unchanged, anything else as JSON; None sends no body.
+        headers: Additional headers.
     """
     text = str(address)
     connection = (

@@ -1,4 +1,4 @@
-"""A Ray cluster of machines in a network in which Ray alone can be cut off. Needs root."""
+"""A Ray cluster of virtual machines on a network where Ray's traffic can be cut separately. Needs root."""
 
 import contextlib
 import json
@@ -21,7 +21,7 @@ from tests.support import need_command
 from tests.workers.program import PROGRAM
 
 RAY_PORTS = range(20_000, 21_000)
-"""All that Ray listens at, and below what the system hands out to workers of a fleet."""
+"""All ports of Ray; they are below the ports that the system assigns to workers of a fleet."""
 _GCS = RAY_PORTS[0]
 _OPTIONS = ("node-manager-port", "object-manager-port", "runtime-env-agent-port", "metrics-export-port")
 _OF_AGENT = ("dashboard-agent-grpc-port", "dashboard-agent-listen-port")
@@ -31,34 +31,34 @@ _UNTIL_S = 60.0
 
 @dataclass
 class Running:
-    """A program on a machine.
+    """A program that runs on a machine.
 
     Attributes:
-        process: Its own.
-        log: What it has printed.
+        process: Its process.
+        log: File with its output.
     """
 
     process: subprocess.Popen[bytes]
     log: Path
 
     def output(self) -> str:
-        """Waits until it has done what it should; what it has printed."""
+        """Waits until the program has ended successfully; returns its output."""
         code, printed = self.process.wait(2 * _UNTIL_S), self.log.read_text()
         assert code == 0, printed
         return printed
 
 
 class RayMachines:
-    """A context manager; the first machine is the head.
+    """A Ray cluster, as a context manager; the first machine is the head node.
 
-    It has the label ``part=head``, the others ``part=inference``.
+    The head has the label ``part=head``, the others ``part=inference``.
 
     Args:
-        names: Of the machines.
+        names: Names of the machines.
 
     Attributes:
-        network: Between them.
-        folder: For all files, with a path that is short enough for sockets. Agents have theirs in ``NAME``.
+        network: The network between the machines.
+        folder: Folder for all files, with a path short enough for sockets; agents use its subfolder ``NAME``.
     """
 
     def __init__(self, *names: str) -> None:
@@ -75,7 +75,7 @@ class RayMachines:
             self._stack.enter_context(self.network)
             self._stack.callback(self._kill_all)
             head, *others = self._names
-            self._start_ray(head).output()  # the others give up soon
+            self._start_ray(head).output()  # wait for the head: the others soon give up connecting
             for starting in [self._start_ray(name) for name in others]:
                 starting.output()
             self._stack = self._stack.pop_all()
@@ -87,7 +87,7 @@ class RayMachines:
         self._stack.close()
 
     def machine(self, name: str) -> Machine:
-        """One of them."""
+        """The machine with this name."""
         return self.network.machines[self._names.index(name)]
 
     def fleet(self, name: str, *arguments: str) -> Running:
@@ -140,7 +140,7 @@ class RayMachines:
         return Running(process, log)
 
     def _kill_all(self) -> None:
-        """Whatever runs on the machines, also Ray's."""
+        """Kills all processes on the machines, including Ray's."""
         until = time.monotonic() + _UNTIL_S
         while (left := self.processes()) and time.monotonic() < until:
             for pid in left:
@@ -152,7 +152,7 @@ class RayMachines:
             process.wait()
 
     def processes(self) -> dict[int, str]:
-        """Names of processes that run on the machines, by id."""
+        """Names of the processes that run on the machines, by process id."""
         found = dict[int, str]()
         for machine in self.network.machines:
             command = ["ip", "netns", "pids", machine.namespace]

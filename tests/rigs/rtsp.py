@@ -17,7 +17,7 @@ _CLOCK_BITS, _CLOCK_ROWS = 48, 32
 
 
 def need_rtsp_server() -> None:
-    """Skips the test (fails it under CI) where Debian's GStreamer is not complete."""
+    """Skips the test (fails it under CI) if a required GStreamer package of Debian is missing."""
     need_file(_SYSTEM_PYTHON, "python3")
     need_file("/usr/lib/python3/dist-packages/gi", "python3-gi")
     need_file("/usr/lib/python3/dist-packages/numpy", "python3-numpy")
@@ -39,7 +39,7 @@ def need_typelib(name: str, package: str) -> None:
 
 def need_element(element: str, package: str) -> None:
     """Requires an element of GStreamer."""
-    # Not "--exists": it says no for elements without a rank, such as PipeWire's.
+    # Not "--exists": it does not find elements without a rank, such as PipeWire's.
     command = [need_command("gst-inspect-1.0", "gstreamer1.0-tools"), element]
     if subprocess.run(command, capture_output=True, check=False).returncode:
         missing(f"GStreamer element {element}", f"Debian's {package}")
@@ -66,19 +66,19 @@ def raw_h264(clip: Path, folder: Path, *, seconds: float, fps: int) -> Path:
 
 
 def clock_ms(image: npt.NDArray[np.uint8]) -> int:
-    """The time at which the server made a picture of ``/clock``, in ms of Unix time."""
+    """The time at which the server generated a frame of ``/clock``, Unix time in ms."""
     block = image.shape[1] // _CLOCK_BITS
     row = image[_CLOCK_ROWS // 2, block // 2 : block * _CLOCK_BITS : block].mean(axis=-1) > 125
     return int("".join("1" if white else "0" for white in row), 2)
 
 
 class RtspCamera:
-    """An RTSP server on a free port of this machine; running inside ``with``.
+    """An RTSP server on a free port of this machine; it runs inside ``with``.
 
     Attributes:
-        port: The same after each restart.
-        user: Name that it asks for; empty for none.
-        password: Password that it asks for.
+        port: Its port, the same after each restart.
+        user: Required user name; empty for none.
+        password: Required password.
     """
 
     def __init__(
@@ -94,18 +94,18 @@ class RtspCamera:
         corrupt: float = 0.0,
         lose: float = 0.0,
     ) -> None:
-        """Notes what to serve.
+        """Stores the settings.
 
         Args:
-            width: Of ``/clock``, in px; a multiple of 48.
-            height: Of ``/clock``, in px.
-            fps: Of both mounts.
+            width: Width of ``/clock`` in px; a multiple of 48.
+            height: Height of ``/clock`` in px.
+            fps: Frame rate of both mounts.
             clip: A file from ``raw_h264`` to loop at ``/clip``.
-            user: Ask for this name.
-            password: Ask for this password.
-            auth: How to ask.
-            corrupt: Share of the pictures of ``/clock`` that are damaged on their way.
-            lose: Share of the RTP packets of ``/clip`` that are lost on their way, every other three seconds.
+            user: Required user name.
+            password: Required password.
+            auth: Authentication method.
+            corrupt: Share of the frames of ``/clock`` that are damaged in transit.
+            lose: Share of the RTP packets of ``/clip`` that are lost, in every other period of 3 s.
         """
         need_rtsp_server()
         self.port = free_port()
@@ -116,12 +116,12 @@ class RtspCamera:
         self._process: subprocess.Popen[str] | None = None
 
     def url(self, path: str = "/clock", *, password: str | None = None) -> str:
-        """The address of a mount, with user name and the (or another) password."""
+        """The URL of a mount, with the user name and the password, or with another password."""
         login = f"{self.user}:{self.password if password is None else password}@" if self.user else ""
         return f"rtsp://{login}127.0.0.1:{self.port}{path}"
 
     def start(self) -> None:
-        """Starts the server and waits until it listens."""
+        """Starts the server and waits until it accepts connections."""
         options: dict[str, object] = {"port": self.port, "width": self._size[0], "height": self._size[1]}
         options |= self._options | {"user": self.user, "password": self.password, "clip": self._clip or ""}
         command = [_SYSTEM_PYTHON, str(_SERVER), *(f"--{name}={value}" for name, value in options.items())]
@@ -129,10 +129,10 @@ class RtspCamera:
         assert self._process.stdout is not None
         if self._process.stdout.readline().strip() != "ready":
             self.kill()
-            raise RuntimeError("the RTSP server did not start; what it printed is above")
+            raise RuntimeError("the RTSP server did not start; see its output above")
 
     def kill(self) -> None:
-        """Kills the server as a power cut would."""
+        """Kills the server, as in a power failure."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -141,18 +141,18 @@ class RtspCamera:
             self._process = None
 
     def restart(self, *, width: int | None = None, height: int | None = None) -> None:
-        """Kills the server and starts it again at the same port, perhaps with another size."""
+        """Kills the server and restarts it on the same port, optionally with another frame size."""
         self.kill()
         self._size = (width or self._size[0], height or self._size[1])
         self.start()
 
     def freeze(self) -> None:
-        """Stops the server's process: connections stay, pictures stay away."""
+        """Suspends the server's process: connections stay open, but no frames are sent."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Lets a frozen server go on."""
+        """Resumes a frozen server."""
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
 

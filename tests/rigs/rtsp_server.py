@@ -1,7 +1,7 @@
 """A real RTSP camera: run by /usr/bin/python3, which has Debian's GStreamer bindings (see rtsp.py).
 
-``/clip`` loops an H.264 file without encoding it again. ``/clock`` is live, and each picture carries
-the time at which it was made: 48 black or white blocks along the top, milliseconds of Unix time.
+``/clip`` loops an H.264 file without re-encoding it. ``/clock`` is live; each frame encodes the time at
+which it was generated, Unix time in milliseconds, as 48 black or white blocks along the top.
 """
 
 import argparse
@@ -24,7 +24,7 @@ ROLE = "viewer"
 
 
 class LiveFactory(GstRtspServer.RTSPMediaFactory):
-    """Pushes buffers into an appsrc in real time; subclasses say which."""
+    """Pushes buffers into an appsrc in real time; subclasses provide them."""
 
     def __init__(self, fps, launch):
         super().__init__()
@@ -41,7 +41,7 @@ class LiveFactory(GstRtspServer.RTSPMediaFactory):
         state = {"open": True, "sent": 0, "start": None}
 
         def push():
-            # Before that, the time at which the clock started is not known to the element yet.
+            # Before that, the element does not know its base time.
             if src.get_state(0).state != Gst.State.PLAYING:
                 return state["open"]
             running = src.get_clock().get_time() - src.get_base_time()
@@ -79,7 +79,7 @@ class ClipFactory(LiveFactory):
             pad.add_probe(Gst.PadProbeType.BUFFER | Gst.PadProbeType.BUFFER_LIST, self.lose_packets)
 
     def lose_packets(self, pad, info):
-        """Takes packets out of the list that the payloader makes of a picture; sequence numbers show it."""
+        """Removes packets of a frame after the payloader; gaps in the sequence numbers reveal the loss."""
         if not info.type & Gst.PadProbeType.BUFFER_LIST:
             is_lost = self.is_lost(info.get_buffer())
             return Gst.PadProbeReturn.DROP if is_lost else Gst.PadProbeReturn.OK
@@ -167,8 +167,8 @@ def main():
     parser.add_argument("--user", default="")
     parser.add_argument("--password", default="")
     parser.add_argument("--auth", choices=("basic", "digest"), default="digest")
-    parser.add_argument("--corrupt", type=float, default=0.0, help="share of /clock's pictures to damage")
-    parser.add_argument("--lose", type=float, default=0.0, help="share of /clip's RTP packets to lose")
+    parser.add_argument("--corrupt", type=float, default=0.0, help="share of the frames of /clock to damage")
+    parser.add_argument("--lose", type=float, default=0.0, help="share of the RTP packets of /clip to drop")
     arguments = parser.parse_args()
     Gst.init(None)
     mounts = {"/clock": ClockFactory(arguments.width, arguments.height, arguments.fps, arguments.corrupt)}

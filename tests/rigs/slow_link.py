@@ -1,4 +1,4 @@
-"""A slow link: a TCP relay in a process of its own, with a rate in one direction that can be changed."""
+"""A slow link: a TCP relay in a separate process, with an adjustable rate in one direction."""
 
 import asyncio
 import contextlib
@@ -15,14 +15,14 @@ _BUFFER_BYTES = 32 * 1024
 
 
 class SlowLink:
-    """Relays to a port of this machine: towards it at once, back at most at a rate.
+    """Relays connections to a port of this machine; only data from that port is limited to a rate.
 
     Attributes:
-        port: Where to connect.
+        port: Port of the relay.
     """
 
     def __init__(self, port: int, target_port: int, kb_per_s: float) -> None:
-        """Notes the ports and the first rate."""
+        """Stores the ports and the initial rate."""
         self.port = port
         self._arguments = [str(port), str(target_port), str(kb_per_s)]
 
@@ -48,14 +48,14 @@ class SlowLink:
                     stream.close()
 
     def set_rate(self, kb_per_s: float) -> None:
-        """Changes the rate at once."""
+        """Changes the rate immediately."""
         assert self._process.stdin is not None
         self._process.stdin.write(f"{kb_per_s}\n")
         self._process.stdin.flush()
 
 
 class _Rate:
-    """Lets bytes through no faster than a rate; all connections share it, as on one cable."""
+    """Limits the rate of all connections together, as on a shared cable."""
 
     def __init__(self, kb_per_s: float) -> None:
         self.kb_per_s = kb_per_s
@@ -80,7 +80,7 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, rate
 async def _relay(port: int, target_port: int, rate: _Rate) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            with socket.socket() as link:  # with small buffers, or the relay would hold seconds itself
+            with socket.socket() as link:  # small buffers: otherwise the relay would buffer seconds of data
                 link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
                 link.setblocking(False)
                 await asyncio.get_running_loop().sock_connect(link, ("127.0.0.1", target_port))

@@ -1,4 +1,4 @@
-"""A real terminal, of tmux: keys go in, and what people see comes out."""
+"""A real terminal in tmux: tests press keys and read the screen."""
 
 import os
 import shlex
@@ -11,12 +11,12 @@ from tests.support import need_command
 
 
 class Terminal:
-    """Context manager around a terminal with a shell in it.
+    """A terminal that runs a shell, as a context manager.
 
     Args:
         place: A short path to an empty folder.
-        columns: Width.
-        rows: Height.
+        columns: Width in characters.
+        rows: Height in characters.
     """
 
     def __init__(self, place: Path, columns: int, rows: int) -> None:
@@ -30,29 +30,29 @@ class Terminal:
         self._size = ("-x", str(columns), "-y", str(rows))
 
     def __enter__(self) -> Self:
-        """Opens it."""
+        """Opens the terminal."""
         self._call("new-session", "-d", "-s", "run", *self._size, "bash", "--norc")
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Closes it, with everything that runs in it."""
+        """Closes the terminal and ends all programs in it."""
         self._call("kill-server")
 
     def start(self, command: Sequence[str]) -> None:
-        """Starts a command; ``exit=`` and its exit code follow what it prints."""
+        """Starts a command; ``exit=`` and its exit code are printed after its output."""
         self._script.write_text(f"clear; {shlex.join(command)}; echo exit=$?\n")
         self.press(f". {self._script}", "Enter")
 
     def press(self, *keys: str) -> None:
-        """Presses keys, by the names of tmux."""
+        """Presses keys, given by their tmux names."""
         self._call("send-keys", "-t", "run", *keys)
 
     def screen(self) -> str:
-        """What can be seen now."""
+        """The visible text."""
         return self._call("capture-pane", "-p", "-t", "run")
 
     def everything(self) -> str:
-        """The same with what has gone out at the top."""
+        """The visible text and up to 500 lines of scrollback."""
         return self._call("capture-pane", "-p", "-S", "-500", "-t", "run")
 
     def _call(self, *arguments: str) -> str:

@@ -1,4 +1,4 @@
-"""A control server as a worker has it: a thread does what is asked."""
+"""A control server like that of a worker: a thread carries out the requests."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +16,7 @@ def serving(
     health: Callable[[], tuple[bool, dict[str, Any]]],
     token: str | None = None,
 ) -> Iterator[str]:
-    """Serves verbs; gives the address at which it listens."""
+    """Serves the operations ``verbs``; yields the address of the server."""
     queue, stop = VerbQueue(), threading.Event()
     server = ControlServer(listen, token, verbs, queue, health)
     queue.accept()

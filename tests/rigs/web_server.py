@@ -1,4 +1,4 @@
-"""A real web server that takes what is posted to it, answers as it is told, or does not answer at all."""
+"""A real web server that stores POST requests and sends given responses, and one that never responds."""
 
 import socket
 import ssl
@@ -11,12 +11,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass(frozen=True)
 class Posted:
-    """One request.
+    """A received POST request.
 
     Attributes:
-        path: With its query.
-        headers: By name in lower case.
-        body: As it came.
+        path: Path with query.
+        headers: Headers by lower-case name.
+        body: The raw body.
     """
 
     path: str
@@ -25,10 +25,10 @@ class Posted:
 
 
 class WebServer:
-    """Answers one status after the other; the last repeats.
+    """Answers requests with the given statuses in order; repeats the last one.
 
     Attributes:
-        taken: Requests that were answered by 200 to 299.
+        taken: Requests that were answered with a status from 200 to 299.
         asked: All requests.
     """
 
@@ -63,7 +63,7 @@ class WebServer:
         self.port = self._server.server_address[1]
 
     def encrypt(self, certificate: str, key: str) -> None:
-        """From now on it speaks TLS."""
+        """Switches to TLS."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate, key)
         self._server.socket = context.wrap_socket(self._server.socket, server_side=True)

@@ -1,4 +1,4 @@
-"""A webcam without a kernel device: a test picture in PipeWire, seen by programs under ``pw-v4l2``."""
+"""A webcam without a kernel device: a PipeWire test source, visible to programs run by ``pw-v4l2``."""
 
 import contextlib
 import os
@@ -17,16 +17,16 @@ _START_S = 15.0
 
 
 class VirtualWebcam:
-    """Camera 0 of every program that is started with ``command`` and ``environment``."""
+    """Camera 0 for programs that are started with ``command`` and ``environment``."""
 
     def __init__(self, folder: Path, *, width: int = 640, height: int = 480, fps: int = 30) -> None:
-        """Notes what to show.
+        """Stores the settings.
 
         Args:
             folder: An empty folder for sockets and state.
-            width: In px.
-            height: In px.
-            fps: Pictures a second.
+            width: Frame width in px.
+            height: Frame height in px.
+            fps: Frames per second.
         """
         for command, package in (
             ("dbus-daemon", "dbus"),
@@ -49,11 +49,11 @@ class VirtualWebcam:
         self._camera: subprocess.Popen[bytes] | None = None
 
     def command(self, *arguments: str) -> list[str]:
-        """The command line that lets a program see the camera."""
+        """The command line that runs a program with access to the camera."""
         return ["pw-v4l2", *arguments]
 
     def plug_in(self) -> None:
-        """Plugs the camera in, and waits until PipeWire lists it."""
+        """Plugs the camera in and waits until PipeWire lists it."""
         properties = "stream-properties=p,media.class=Video/Source"
         source = ("videotestsrc", "is-live=true", "pattern=ball", "!", self._format)
         sink = ("pipewiresink", "mode=provide", properties)
@@ -61,7 +61,7 @@ class VirtualWebcam:
         self._wait_for("the camera", lambda: "Video/Source" in self._dump())
 
     def unplug(self) -> None:
-        """Takes the camera away."""
+        """Unplugs the camera."""
         if self._camera is not None:
             self._camera.send_signal(signal.SIGKILL)
             self._camera.wait()

@@ -256,7 +256,7 @@ def test_what_the_former_owner_does_not_get_through_is_predicted_by_the_next_or_
     lost = pair.sent - len(pair.got)
     assert 0 < lost <= waiting
     assert pair.not_predicted() == [{}, {"inference.stopped": lost}]
-    said = f"door: {lost} frames left at its former worker are not predicted"
+    said = f"door: {lost} frames that only its former worker received are not predicted"
     assert right.said.count(said) == 1
     assert pair.got == sorted(set(pair.got)), "none is predicted twice"
 

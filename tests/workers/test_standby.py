@@ -74,4 +74,4 @@ def test_what_is_missing_between_two_owners_was_left_by_the_former_one(
     said = count_lost(stats, gap, gone)
     assert stats.not_predicted == counted
     left = counted.get("inference.stopped")
-    assert said == (f"{left} frames left at its former worker are not predicted" if left else "")
+    assert said == (f"{left} frames that only its former worker received are not predicted" if left else "")

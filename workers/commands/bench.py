@@ -7,7 +7,9 @@ import typer
 
 from workers.commands.shared_options import Device, JsonFile, Overrides, example
 
-app = typer.Typer(no_args_is_help=True, help="Run benchmarks, each beside a lower bound and an alternative.")
+app = typer.Typer(
+    no_args_is_help=True, help="Run benchmarks, each compared with a lower bound and an alternative."
+)
 
 
 @app.command("step", epilog=example("bench step --depth 18 --backend all"))
@@ -95,7 +97,7 @@ def scale(
         Path | None, typer.Option("--picture", metavar="FILE", help="Draw the curves (needs matplotlib).")
     ] = None,
 ) -> None:
-    """Measure time and memory by the number of streams in one batch, compared with a plain ResNet."""
+    """Measure time and memory for different numbers of streams in one batch, compared with a plain ResNet."""
     from benchmarks.scale.command import bench
     from pipeline.base.errors import as_user_error
 
@@ -113,7 +115,11 @@ def nuisance(
     ] = None,
     clips: Annotated[
         list[Path] | None,
-        typer.Option("--clips", metavar="PATH", help="Use footage instead: a file or a folder; repeatable."),
+        typer.Option(
+            "--clips",
+            metavar="PATH",
+            help="Use real footage instead of staged videos: a file or a folder; repeatable.",
+        ),
     ] = None,
     truth: Annotated[
         list[Path] | None,
@@ -129,7 +135,7 @@ def nuisance(
             "--empty-minutes",
             metavar="MIN",
             min=0.0,
-            help="Use videos in which nothing happens instead, this many minutes for each nuisance.",
+            help="Use staged videos in which nothing happens: this many minutes for each nuisance.",
         ),
     ] = 0.0,
     only: Annotated[

@@ -141,7 +141,7 @@ def drain(
 ) -> None:
     """Move all streams off a node without losing frames and place no new ones there.
 
-    Exit code 1 means that streams were still there after --wait.
+    Exit code 1 means that the node still had streams after --wait.
     """
     names = _ask(fleet, address, "drain", node)
     until = time.monotonic() + wait

@@ -190,9 +190,7 @@ def _wanted(since: str | None, stream: str | None, kind: str | None, zone: str |
     from pipeline.events.archive import Wanted
 
     if kind is not None and kind not in get_args(EventKind):
-        raise UserError(
-            f"--kind {kind}: there is no such kind; choose one of: {', '.join(get_args(EventKind))}"
-        )
+        raise UserError(f"--kind {kind}: unknown kind; expected one of: {', '.join(get_args(EventKind))}")
     return Wanted(since_ns=_since_ns(since), stream_id=stream, kind=kind, place=zone)
 
 
@@ -222,7 +220,7 @@ def _open(config: Path | None, overrides: list[str] | None, wanted: "Wanted") ->
     if wanted.stream_id is not None and wanted.stream_id not in (known := archive.stream_ids()):
         archive.close()
         names = ", ".join(known) or "none"
-        raise UserError(f"--stream {wanted.stream_id}: unknown stream; known streams: {names}")
+        raise UserError(f"--stream {wanted.stream_id}: unknown stream; available: {names}")
     return archive
 
 

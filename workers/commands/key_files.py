@@ -1,4 +1,4 @@
-"""The commands of ``keys``: create and admit CURVE keys for links between machines."""
+"""The commands of ``keys``: create and authorise CURVE keys for links between machines."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,7 +7,7 @@ import typer
 
 from workers.commands.shared_options import example
 
-app = typer.Typer(no_args_is_help=True, help="Create and admit keys for links between machines (CURVE).")
+app = typer.Typer(no_args_is_help=True, help="Create and authorise keys for links between machines (CURVE).")
 
 
 @app.command(epilog=example("keys new capture"))

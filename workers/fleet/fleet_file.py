@@ -98,7 +98,7 @@ class Fleet(Section, frozen=True, kw_only=True):
         if stream.capture in self.capture:
             return stream.capture
         if stream.capture:
-            raise ValueError(f"stream {stream.id!r}: no [capture.{stream.capture}]; there is {names}")
+            raise ValueError(f"stream {stream.id!r}: no [capture.{stream.capture}]; available: {names}")
         if len(self.capture) > 1:
             raise ValueError(f"stream {stream.id!r}: set capture to one of {names}")
         return next(iter(self.capture))

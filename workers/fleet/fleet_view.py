@@ -52,7 +52,9 @@ def render_status(status: dict[str, Any]) -> RenderableType:
     if status["waits"]:
         parts.append(Text(status["waits"]))
     parts += [
-        Text(f"web page on {about['host']}: {about['page']}\nfrom another machine, first: {_tunnel(about)}")
+        Text(
+            f"web page on {about['host']}: {about['page']}\nfrom another machine, first run: {_tunnel(about)}"
+        )
         for about in status["workers"].values()
         if "page" in about
     ]

@@ -82,7 +82,7 @@ class Notebook:
             raise
         except Exception as error:
             self._take(before)
-            raise FleetError(f"not done: storing it failed: {type(error).__name__}: {error}") from None
+            raise FleetError(f"not changed: storing failed ({type(error).__name__}: {error})") from None
 
     def _page(self) -> _Page:
         nodes, workers = dict(self.drained.nodes), sorted(self.drained.workers)

@@ -18,7 +18,7 @@ class Moved(msgspec.Struct, frozen=True):
     Attributes:
         trouble: Why the move failed; empty if it succeeded.
         kept: Whether the old owner certainly still has the stream.
-        memory: Whether the stream's memory was taken over, in words.
+        memory: ``taken``, ``none``, or ``refused`` with the reason; empty if unknown.
     """
 
     trouble: str = ""

@@ -21,7 +21,7 @@ _FIND_NS = 3_000_000_000
 _GATHER_NS = 10_000_000_000
 """In a new fleet, placement waits this long for all workers; else the first one would get all streams."""
 _GENTLE_NS = 3_000_000_000
-"""A removed camera's end of stream passes through inference to the sink before inference leaves it."""
+"""Time for the end of a removed stream to pass through inference to the sink before its owner releases it."""
 _MEASURE_NS = 5_000_000_000
 _LATELY_NS = 2_000_000_000
 _MOVES = ("moves",)
@@ -136,7 +136,7 @@ class StreamOwners:
             self._notebook.write(self.table.generations)
         except Exception as error:
             for move in moves:
-                self.table.failed(move, f"storing it failed: {error}", now, kept=True)
+                self.table.failed(move, f"storing the generation failed: {error}", now, kept=True)
             raise
         owners = self.table.owners
         for move in moves:

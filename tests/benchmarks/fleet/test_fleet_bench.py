@@ -44,5 +44,5 @@ def test_a_run_prints_a_table_and_stores_all_of_it(
 
 
 def test_a_scenario_that_there_is_not() -> None:
-    with pytest.raises(ConfigError, match="no scenario 'war'; choose from failures, node"):
+    with pytest.raises(ConfigError, match="unknown scenario 'war'; expected one of: failures, node"):
         bench(60, 6, 3.0, 1, ["war"], None, None)

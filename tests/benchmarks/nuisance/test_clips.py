@@ -104,7 +104,7 @@ def test_zones_are_where_the_shaking_camera_sees_them(walk: Path) -> None:
     ("change", "message"),
     [
         (("to_s = 4.5", "to_s = 3.5"), "entered from 4 ends before it begins"),
-        (('rule = "entered"', 'rule = "left"'), "there is no rule 'left'; choose from entered"),
+        (('rule = "entered"', 'rule = "left"'), "unknown rule 'left'; expected one of: entered"),
         (("clip =", "film ="), "film"),
     ],
 )
@@ -120,11 +120,11 @@ def test_clips_that_are_not_there_or_not_known_are_told(walk: Path) -> None:
     (walk.parent / "empty").mkdir()
     with pytest.raises(ConfigError, match="no such clip or folder"):
         find_clips([walk.parent / "no.mp4"], truths)
-    with pytest.raises(ConfigError, match="no truth file names this clip"):
+    with pytest.raises(ConfigError, match="no ground truth for this clip"):
         find_clips([walk / "000.png"], truths)
-    with pytest.raises(ConfigError, match="they name: walk"):
+    with pytest.raises(ConfigError, match="no clip with ground truth found; expected one of: walk"):
         find_clips([walk.parent / "empty"], truths)
-    with pytest.raises(ConfigError, match="no nuisance 'hail' for clips"):
+    with pytest.raises(ConfigError, match="unknown nuisance 'hail' for clips"):
         clips.bench([walk], [], ["hail"], Settings())
     broken = walk.parent / "walk.mp4"
     broken.write_text("no film")

@@ -146,10 +146,10 @@ def test_rules_of_a_camera_with_views_take_those_of_the_configuration(
     [
         (["list", "--since", "5x"], "--since 5x: expected an age (90s, 30m, 24h, 7d) or a time (2026"),
         (["list", "--since", "2026-13-01"], "expected an age"),
-        (["list", "--stream", "side"], "--stream side: unknown stream; known streams: back, front"),
+        (["list", "--stream", "side"], "--stream side: unknown stream; available: back, front"),
         (
             ["list", "--kind", "flying"],
-            "--kind flying: there is no such kind; choose one of: moving, entered",
+            "--kind flying: unknown kind; expected one of: moving, entered",
         ),
         (["show", "zz"], "zz: no such event; `events list` shows all ids"),
         (["export", "e.txt"], "e.txt: the name must end in .json, .csv or .coco.json"),

@@ -53,8 +53,8 @@ def test_a_stream_whose_owner_is_gone_begins_with_frames_that_are_sent_again(sou
     moved, asked = made(move, generation, Answer(201, b"{}"))
     assert moved == Moved()
     assert asked == [("right", "POST", "/streams", wanted)]
-    moved, _ = made(move, generation, refusal(409, "gate was at generation 9 here, 4 is older"))
-    assert moved == Moved("right: gate was at generation 9 here, 4 is older")
+    moved, _ = made(move, generation, refusal(409, "gate: generation 4 is outdated: 9 is known here"))
+    assert moved == Moved("right: gate: generation 4 is outdated: 9 is known here")
     moved, _ = made(move, generation, Answer(0, b"it does not answer"))
     assert (moved.trouble, moved.kept) == ("right: it does not answer", False)
 
