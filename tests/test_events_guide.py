@@ -1,4 +1,4 @@
-"""What docs/events.md shows: tables are configurations, commands exist, links to its parts lead there."""
+"""What the event guides show: tables are configurations, commands exist, links to their parts lead there."""
 
 import json
 import re
@@ -19,9 +19,10 @@ from tests.test_recipes import parsed
 from workers.commands.app import app
 
 DOCS = Path(__file__).parents[1] / "docs"
-PAGES = [DOCS / "events.md", DOCS / "outlets.md", *(DOCS / "recipes").glob("*.md")]
+GUIDES = [DOCS / "events.md", DOCS / "event_accuracy.md"]
+PAGES = [*GUIDES, DOCS / "outlets.md", *(DOCS / "recipes").glob("*.md")]
 REFERENCES = [DOCS / "reference" / f"{name}.md" for name in ("events", "http", "report", "storage", "wire")]
-GUIDE = PAGES[0].read_text("utf-8")
+GUIDE = "\n".join(page.read_text("utf-8") for page in GUIDES)
 
 
 def blocks(language: str) -> list[str]:
@@ -63,7 +64,7 @@ def test_the_event_has_keys_of_events() -> None:
 
 
 def test_commands_have_options_that_exist() -> None:
-    commands = re.findall(r"python run_stream\.py ([^`\n#]*)", GUIDE)
+    commands = re.findall(r"python run_stream\.py ([^`\n#]*)", GUIDE.replace("\\\n", ""))
     assert len(commands) > 6
     for line in commands:
         parsed(typer.main.get_command(app), shlex.split(line))

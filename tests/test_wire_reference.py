@@ -123,4 +123,4 @@ def test_every_reason_of_a_refusal_is_on_the_page_and_no_other() -> None:
                 case ast.Call(func=ast.Name(id="WireError"), args=[reason, *_]):
                     constants = (one for one in ast.walk(reason) if isinstance(one, ast.Constant))
                     found |= {one.value for one in constants}
-    assert set(first_cells("Refused messages")) == found
+    assert set(first_cells("Rejected messages")) == found

@@ -82,7 +82,8 @@ def load_truths(files: Sequence[Path]) -> dict[str, Truth]:
         ConfigError: A file can't be read or is invalid.
     """
     truths = [
-        fill(Truth, [], file, (), keys_in="docs/events.md") for file in files or sorted(TRUTHS.glob("*.toml"))
+        fill(Truth, [], file, (), keys_in="docs/event_accuracy.md")
+        for file in files or sorted(TRUTHS.glob("*.toml"))
     ]
     return {truth.clip: truth for truth in truths}
 
