@@ -227,7 +227,7 @@ def _missing_evidence(counts: Mapping[str, Any]) -> str:
 
 
 def _outlets(counts: Mapping[str, int]) -> str:
-    """Such as ``phone 3 delivered, 1 waiting; server 4 delivered``."""
+    """What each outlet delivered, such as ``phone 3 delivered, 1 waiting; server 4 delivered``."""
     words: dict[str, list[str]] = {}
     for key, count in counts.items():
         name, _, what = key.rpartition(".")
@@ -247,7 +247,7 @@ def _rows() -> Table:
 
 
 def _runtime(about: Mapping[str, Any]) -> str:
-    """``openvino on cpu, fp32, threads 2 (why it was chosen)``."""
+    """The runtime, such as ``openvino on cpu, fp32, threads 2 (why it was chosen)``."""
     words = [f"{about.get('backend', '?')} on {about.get('device', '?')}", str(about.get("precision", "?"))]
     words += [f"{key} {value}" for key, value in about.items() if key not in _NAMELESS]
     return ", ".join(words) + (f" ({about['why']})" if about.get("why") else "")
