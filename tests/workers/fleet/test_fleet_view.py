@@ -50,7 +50,7 @@ def test_workers_streams_and_why():
         " drained ",
         " down ",
         "web page on 10.0.0.1: http://127.0.0.1:8642\n",
-        "from another machine, first: ssh -L 8642:127.0.0.1:8642 10.0.0.1\n",
+        "from another machine, first run: ssh -L 8642:127.0.0.1:8642 10.0.0.1\n",
         "inference-1 -> inference-2",
         "12 s",
         "[no] worker has it yet",
