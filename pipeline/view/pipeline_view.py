@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from pipeline.account.ledger import (
     END_TO_END,
@@ -34,6 +35,14 @@ OUTPACED = (
 _SILENT_S = 3.0
 
 
+class Usage(NamedTuple):
+    """A process: its id, CPU in percent of one core, and memory in 2**20 bytes."""
+
+    pid: int
+    cpu_percent: float
+    rss_mb: float
+
+
 @dataclass(frozen=True)
 class PipelineView:
     """Everything the terminal shows.
@@ -46,6 +55,7 @@ class PipelineView:
         states: By worker, its state if its latest statistics are outdated: the process is dead
             (``down``), a new one is taking its place (``starting``), or it never reported (``absent``).
         events: The latest events, newest last.
+        used_at_start: By worker that is starting and does not report yet: what its process uses.
     """
 
     title: str
@@ -54,6 +64,7 @@ class PipelineView:
     run_s: float = 0.0
     states: Mapping[str, str] = field(default_factory=dict)
     events: list[str] = field(default_factory=list)
+    used_at_start: Mapping[str, Usage] = field(default_factory=dict)
 
     @property
     def workers(self) -> list[WorkerStats]:
@@ -82,6 +93,13 @@ class PipelineView:
     def is_measured(self, stats: WorkerStats) -> bool:
         """Whether its rate, CPU and memory are current: it is running and not silent."""
         return stats.worker not in self.states and self.silent_s[stats.worker] <= _SILENT_S
+
+    def usage(self, stats: WorkerStats) -> Usage | None:
+        """What a worker's process uses now; None if that is unknown."""
+        if stats.worker in self.used_at_start:
+            return self.used_at_start[stats.worker]
+        known = self.is_measured(stats) and stats.pid
+        return Usage(stats.pid, stats.cpu_percent, stats.rss_mb) if known else None
 
     def state(self, stats: WorkerStats) -> str:
         """State of a worker in a word or two: ``ready``, ``down``, ``link lost``, ``silent 4s`` ..."""

@@ -38,6 +38,8 @@ def render_summary(report: Mapping[str, Any], extras: Mapping[str, str] | None =
     blocks += [_run_table(report), Text()]
     # The main results come last: a terminal still shows the end of a long summary.
     blocks.append(_result_table(streams) if streams else Text("no frames arrived", "yellow"))
+    if streams and not any(stream["rendered"] for stream in streams.values()):
+        blocks += [Text(), Text(_none_shown(report), "yellow")]
     things = [(name, line) for name, stream in streams.items() for line in _seen(stream)]
     if few and things:
         blocks += [Text(), *(Text.assemble((printable(name), "bold"), "  ", line) for name, line in things)]
@@ -47,17 +49,27 @@ def render_summary(report: Mapping[str, Any], extras: Mapping[str, str] | None =
     if files := _files(report, extras or {}):
         blocks += [Text(), _file_table(files)]
     balanced = all(stream["unaccounted"] == 0 for stream in streams.values())
+    none_shown = not any(stream["rendered"] for stream in streams.values())
     note = "every frame accounted for" if balanced else "FRAMES UNACCOUNTED FOR"
+    if none_shown and balanced:
+        note = "no frame was shown"
     return Panel(
         Group(*blocks),
         title=Text(" Summary ", "bold default"),
         title_align="left",
-        subtitle=Text(f" {note} ", "green" if balanced else "bold red"),
+        subtitle=Text(f" {note} ", "bold red" if not balanced else "yellow" if none_shown else "green"),
         subtitle_align="right",
         border_style="bright_black",
         box=box.ROUNDED,
         padding=(1, 2, 0, 2),
     )
+
+
+def _none_shown(report: Mapping[str, Any]) -> str:
+    """Says that a run showed no frame, and why if that is known."""
+    if not report.get("runtime"):
+        return "no frame was shown: the run ended before inference was ready"
+    return "no frame was shown"
 
 
 def _stream_table(stream_id: str, stream: Mapping[str, Any], things: Iterable[str]) -> Table:

@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 
 from pipeline.account.ledger import build_report
-from pipeline.account.stats import ThingStats
+from pipeline.account.stats import StreamStats, ThingStats
 from pipeline.view.summary import render_summary
 from tests.view.samples import workers
 
@@ -119,6 +119,21 @@ def test_a_run_without_a_frame():
     shown = text(build_report([], {"capture": 3}))
     assert "no frames arrived" in shown
     assert "restarted 3x" in shown
+
+
+def test_a_run_that_showed_no_frame_says_so():
+    figures = stopped(trouble=False)
+    figures[1].details = {"runtime": {"backend": "openvino"}}
+    assert "no frame was shown" not in text(build_report(figures, {}))
+    for figure in figures:
+        figure.streams["camera-0"] = StreamStats()
+    shown = text(build_report(figures, {}))
+    assert shown.count("no frame was shown") == 2
+    assert "every frame accounted for" not in shown
+    assert "before inference was ready" not in shown
+    figures[1].details = {}
+    shown = text(build_report(figures, {}))
+    assert "no frame was shown: the run ended before inference was ready" in shown
 
 
 def test_unknown_truth_is_not_an_accuracy():
