@@ -30,7 +30,9 @@ def test_a_new_run_appends_its_events_and_replaces_predictions(place: Path, rest
 def test_a_restarted_sink_stores_only_the_events_of_its_own_run(place: Path) -> None:
     settings = f"sink.events={place / 'e.jsonl'}", f"store.file={place / 's'}"
     first = sink(*settings)
-    old, own = (event(number, time=rfc3339(now_ns() + shift)) for number, shift in ((1, -(10**10)), (2, 10**9)))
+    old, own = (
+        event(number, time=rfc3339(now_ns() + shift)) for number, shift in ((1, -(10**10)), (2, 10**9))
+    )
     with first.resources:
         for one in (old, own):
             DataOutputs(first).write_event(one)
