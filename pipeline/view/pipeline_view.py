@@ -9,6 +9,7 @@ from pipeline.account.ledger import (
     FEWEST_FRAMES,
     OUTPACED_SHARE,
     by_role,
+    late_at_sink,
     merge,
     stage_order,
 )
@@ -28,10 +29,15 @@ NO_PICTURE = "no image"
 START_ONE = "start a pipeline with `kvq-stream`"
 """Hint while no worker reports."""
 OUTPACED = (
-    "inference cannot keep up: try a smaller inference.longer_side_px (such as 128), "
-    "inference.precision=int8 on a CPU, or a GPU"
+    "inference cannot keep up: lower the frame rate (capture.fps for a webcam), set inference.precision=int8 on "
+    "a CPU, use a GPU, or try a smaller inference.longer_side_px (such as 128; small objects may be missed)"
 )
 """Hint if inference cannot keep up with a live stream."""
+SINK_OUTPACED = (
+    "the sink cannot keep up: lower the frame rate (capture.fps for a webcam), set fewer inference.threads to "
+    "leave it a core, or switch off recording (sink.record=false)"
+)
+"""Hint if the sink cannot keep up with a live stream."""
 _SILENT_S = 3.0
 
 
@@ -181,12 +187,19 @@ class StreamView:
 
     @property
     def advice(self) -> str | None:
-        """A hint if inference cannot keep up with a live stream now; otherwise None."""
-        captured, predicted, _ = self.fps
-        late = self.total.not_predicted.get("inference.overflow", 0)
-        if not late or self.total.received < FEWEST_FRAMES or captured is None or predicted is None:
+        """A hint for each worker that cannot keep up with a live stream now; None if there is none."""
+        captured, predicted, shown = self.fps
+        if captured is None:
             return None
-        return OUTPACED if predicted <= (1 - OUTPACED_SHARE) * captured else None
+        enough = (1 - OUTPACED_SHARE) * captured
+        late = self.total.not_predicted.get("inference.overflow", 0)
+        hints = []
+        if late and self.total.received >= FEWEST_FRAMES and predicted is not None and predicted <= enough:
+            hints.append(OUTPACED)
+        late = late_at_sink(self.total.dropped)
+        if late and self.total.captured >= FEWEST_FRAMES and shown is not None and shown <= enough:
+            hints.append(SINK_OUTPACED)
+        return "; ".join(hints) or None
 
 
 def merge_losses(streams: Iterable[StreamView]) -> list[str]:

@@ -9,12 +9,12 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.account.ledger import is_outpaced
+from pipeline.account.ledger import is_outpaced, is_sink_outpaced
 from pipeline.base.line_file import STDOUT
 from pipeline.base.text import printable
 from pipeline.scene.sentence import counted_in_words, run_in_words
 from pipeline.view.number_text import percent, short, with_reasons
-from pipeline.view.pipeline_view import OUTPACED
+from pipeline.view.pipeline_view import OUTPACED, SINK_OUTPACED
 
 _SUMS = {"before_step": "all before the step"}
 _MOST_FILES = 20
@@ -44,8 +44,10 @@ def render_summary(report: Mapping[str, Any], extras: Mapping[str, str] | None =
     if few and things:
         blocks += [Text(), *(Text.assemble((printable(name), "bold"), "  ", line) for name, line in things)]
     for name, stream in streams.items():
-        if is_outpaced(stream["received"], stream["not_predicted"]):
-            blocks += [Text(), Text.assemble((printable(name), "bold"), "  ", (OUTPACED, "yellow"))]
+        slow = is_outpaced(stream["received"], stream["not_predicted"])
+        slow_sink = is_sink_outpaced(stream["captured"], stream["dropped"])
+        for hint in [OUTPACED] * slow + [SINK_OUTPACED] * slow_sink:
+            blocks += [Text(), Text.assemble((printable(name), "bold"), "  ", (hint, "yellow"))]
     if files := _files(report, extras or {}):
         blocks += [Text(), _file_table(files)]
     balanced = all(stream["unaccounted"] == 0 for stream in streams.values())

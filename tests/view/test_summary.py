@@ -154,7 +154,24 @@ def test_only_of_a_stream_that_inference_can_not_keep_up_with_the_way_out_is_nam
     figures[1].streams["camera-1"].skip("inference.overflow", 300)
     shown = text(build_report(figures, {}))
     assert shown.count("inference cannot keep up") == 1
-    assert "camera-1 inference cannot keep up: try a smaller inference.longer_side_px (such as 128)" in shown
+    assert "camera-1 inference cannot keep up: lower the frame rate (capture.fps for a webcam)" in shown
+    assert "(such as 128; small objects may be missed)" in shown
+    assert "sink cannot keep up" not in shown
+
+
+@pytest.mark.parametrize(("overwritten", "slow"), [(300, True), (90, False), (0, False)])
+def test_a_sink_that_misses_frames_is_the_worker_that_is_named(overwritten, slow):
+    figures = stopped(2, trouble=False)
+    door = figures[2].streams["camera-1"]
+    door.rendered -= overwritten + 300
+    door.drop("wire.overwritten", overwritten)
+    door.drop("sink.too_old", 300)
+    if overwritten == 90:
+        door.rendered += 300
+        door.dropped["sink.too_old"] = 0
+    shown = text(build_report(figures, {}))
+    assert ("camera-1 the sink cannot keep up: lower the frame rate" in shown) == slow
+    assert "inference cannot keep up" not in shown
 
 
 def test_words_from_elsewhere_are_only_words():
