@@ -27,7 +27,9 @@ from pipeline.wire.subscriber import wait_any
 
 _ASK_S = 2.0
 """How long a request for past frames is active; the connection to capture may not be up yet."""
-_HARMLESS = "(counted as wire.overwritten); harmless if it is rare, otherwise lower the frame rate (capture.fps)"
+_HARMLESS = (
+    "(counted as wire.overwritten); harmless if it is rare, otherwise lower the frame rate (capture.fps)"
+)
 _TOO_SLOW: dict[Listener, str] = {
     "inference": f"inference was too slow to read a frame, which has no prediction {_HARMLESS}",
     "sink": f"the sink was too slow to read a frame, which is not shown or recorded {_HARMLESS}",

@@ -22,8 +22,9 @@ def test_a_second_pipeline_is_refused_at_once_with_the_pid_of_the_first(place: P
             code = second.process.wait(60.0)
             assert second.out == "", "no worker was started"
             assert second.err == (
-                f"error: {place / 'outputs'}: another pipeline is already running here (pid {first.process.pid}): "
-                "stop it, or give this run its own place, --set run.output_dir=PATH\n"
+                f"error: {place / 'outputs'}: another pipeline is already running here "
+                f"(pid {first.process.pid}): stop it, "
+                "or give this run its own place, --set run.output_dir=PATH\n"
             )
             assert code == 2
 
