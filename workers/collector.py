@@ -12,7 +12,7 @@ from pipeline.base.clock import now_ns
 from pipeline.base.config import Config
 from pipeline.base.errors import WireError
 from pipeline.base.role_names import ROLES
-from pipeline.view.pipeline_view import ABSENT, PipelineView
+from pipeline.view.pipeline_view import ABSENT, PipelineView, Usage
 from pipeline.wire.receivers import StatsReceiver
 from pipeline.wire.security import SecurityPolicy
 from workers.roles import stats_endpoints
@@ -133,6 +133,7 @@ class Collector:
         title: str,
         restarts: Mapping[str, int] | None = None,
         processes: Mapping[str, int | None] | None = None,
+        used: Mapping[str, Usage] | None = None,
     ) -> PipelineView:
         """What the terminal shows.
 
@@ -141,6 +142,7 @@ class Collector:
             restarts: Restarts of each worker; None to derive them from its sessions.
             processes: Process id of each worker; None if it is dead. A worker that has not reported yet is
                 starting; without ``processes`` it is absent once another worker has reported.
+            used: Process, CPU and memory of each worker that is starting.
         """
         heard = {stats.role for stats in self.sessions}
         if processes is None:
@@ -159,6 +161,7 @@ class Collector:
             restarts=dict(restarts if restarts is not None else self._restarts()),
             run_s=(now_ns() - self.started_ns) / 1e9,
             states=states,
+            used_at_start=dict(used or {}),
         )
 
     @property

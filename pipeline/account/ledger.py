@@ -123,6 +123,26 @@ def is_outpaced(received: int, not_predicted: Mapping[str, int]) -> bool:
     return received >= FEWEST_FRAMES and late >= OUTPACED_SHARE * received
 
 
+def late_at_sink(dropped: Mapping[str, int]) -> int:
+    """Number of frames that were dropped because the sink was too slow to read them in time.
+
+    Args:
+        dropped: Dropped frames by reason. Old frames alone may also be the fault of a slow link.
+    """
+    overwritten = dropped.get("wire.overwritten", 0)
+    return overwritten + dropped.get("sink.too_old", 0) if overwritten else 0
+
+
+def is_sink_outpaced(captured: int, dropped: Mapping[str, int]) -> bool:
+    """Whether the sink is too slow for a live stream: it missed at least a third of its frames.
+
+    Args:
+        captured: Captured frames; below 100 start-up effects dominate, so False.
+        dropped: Those of them that were dropped, by reason.
+    """
+    return captured >= FEWEST_FRAMES and late_at_sink(dropped) >= OUTPACED_SHARE * captured
+
+
 def stage_order(stage: str) -> int:
     """Position of a stage in the life of a frame; unknown stages come last."""
     return STAGES.index(stage) if stage in STAGES else len(STAGES)

@@ -218,7 +218,8 @@ class Reader:
         self._backoff.reset()
         self._size = None
         rate = f" at {source.fps:.4g} fps" if source.fps else ""
-        self._tally.report(f"up: {source.description}{rate}")
+        note = f" ({source.note})" if source.note else ""
+        self._tally.report(f"up: {source.description}{rate}{note}")
         self._state, self.retry_ns = "up", 0
         self._on_change()
 

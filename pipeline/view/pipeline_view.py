@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from pipeline.account.ledger import (
     END_TO_END,
     FEWEST_FRAMES,
     OUTPACED_SHARE,
     by_role,
+    late_at_sink,
     merge,
     stage_order,
 )
@@ -27,11 +29,25 @@ NO_PICTURE = "no image"
 START_ONE = "start a pipeline with `kvq-stream`"
 """Hint while no worker reports."""
 OUTPACED = (
-    "inference cannot keep up: try a smaller inference.longer_side_px (such as 128), "
-    "inference.precision=int8 on a CPU, or a GPU"
+    "inference cannot keep up: lower the frame rate (capture.fps for a webcam), set inference.precision=int8 "
+    "on a CPU, use a GPU, or try a smaller inference.longer_side_px (such as 128; small objects may be "
+    "missed)"
 )
 """Hint if inference cannot keep up with a live stream."""
+SINK_OUTPACED = (
+    "the sink cannot keep up: lower the frame rate (capture.fps for a webcam), set fewer inference.threads "
+    "to leave it a core, or switch off recording (sink.record=false)"
+)
+"""Hint if the sink cannot keep up with a live stream."""
 _SILENT_S = 3.0
+
+
+class Usage(NamedTuple):
+    """A process: its id, CPU in percent of one core, and memory in 2**20 bytes."""
+
+    pid: int
+    cpu_percent: float
+    rss_mb: float
 
 
 @dataclass(frozen=True)
@@ -46,6 +62,7 @@ class PipelineView:
         states: By worker, its state if its latest statistics are outdated: the process is dead
             (``down``), a new one is taking its place (``starting``), or it never reported (``absent``).
         events: The latest events, newest last.
+        used_at_start: By worker that is starting and does not report yet: what its process uses.
     """
 
     title: str
@@ -54,6 +71,7 @@ class PipelineView:
     run_s: float = 0.0
     states: Mapping[str, str] = field(default_factory=dict)
     events: list[str] = field(default_factory=list)
+    used_at_start: Mapping[str, Usage] = field(default_factory=dict)
 
     @property
     def workers(self) -> list[WorkerStats]:
@@ -82,6 +100,13 @@ class PipelineView:
     def is_measured(self, stats: WorkerStats) -> bool:
         """Whether its rate, CPU and memory are current: it is running and not silent."""
         return stats.worker not in self.states and self.silent_s[stats.worker] <= _SILENT_S
+
+    def usage(self, stats: WorkerStats) -> Usage | None:
+        """What a worker's process uses now; None if that is unknown."""
+        if stats.worker in self.used_at_start:
+            return self.used_at_start[stats.worker]
+        known = self.is_measured(stats) and stats.pid
+        return Usage(stats.pid, stats.cpu_percent, stats.rss_mb) if known else None
 
     def state(self, stats: WorkerStats) -> str:
         """State of a worker in a word or two: ``ready``, ``down``, ``link lost``, ``silent 4s`` ..."""
@@ -163,12 +188,19 @@ class StreamView:
 
     @property
     def advice(self) -> str | None:
-        """A hint if inference cannot keep up with a live stream now; otherwise None."""
-        captured, predicted, _ = self.fps
-        late = self.total.not_predicted.get("inference.overflow", 0)
-        if not late or self.total.received < FEWEST_FRAMES or captured is None or predicted is None:
+        """A hint for each worker that cannot keep up with a live stream now; None if there is none."""
+        captured, predicted, shown = self.fps
+        if captured is None:
             return None
-        return OUTPACED if predicted <= (1 - OUTPACED_SHARE) * captured else None
+        enough = (1 - OUTPACED_SHARE) * captured
+        late = self.total.not_predicted.get("inference.overflow", 0)
+        hints = []
+        if late and self.total.received >= FEWEST_FRAMES and predicted is not None and predicted <= enough:
+            hints.append(OUTPACED)
+        late = late_at_sink(self.total.dropped)
+        if late and self.total.captured >= FEWEST_FRAMES and shown is not None and shown <= enough:
+            hints.append(SINK_OUTPACED)
+        return "; ".join(hints) or None
 
 
 def merge_losses(streams: Iterable[StreamView]) -> list[str]:

@@ -139,14 +139,14 @@ def workers_table(view: PipelineView, gap: int) -> RenderableType:
     for stats in view.workers:
         state = view.state(stats)
         restarts = view.restarts.get(stats.worker, 0)
-        measured = view.is_measured(stats)
+        usage = view.usage(stats)
         cells: list[Text | str] = [
             Text(printable(stats.worker), "bold", no_wrap=True, overflow="ellipsis"),
             Text(state, _STATE_STYLES.get(state.split()[0], "dim")),
             Text(str(restarts), "yellow" if restarts else ""),
-            f"{stats.cpu_percent:.0f}%" if measured else "-",
-            f"{stats.rss_mb:.0f}" if measured else "-",
-            *([str(stats.pid) if measured and stats.pid else "-"] if gap > 1 else []),
+            f"{usage.cpu_percent:.0f}%" if usage else "-",
+            f"{usage.rss_mb:.0f}" if usage else "-",
+            *([str(usage.pid) if usage else "-"] if gap > 1 else []),
         ]
         table.add_row(*cells)
     return table if view.workers else Text(f"no worker has reported yet: {START_ONE}", "yellow")

@@ -12,6 +12,7 @@ from workers.commands.report import check_writable, write_report
 from workers.commands.stdout import reserved_stdout
 from workers.commands.worker import with_demo, with_output_folder
 from workers.control import check_control
+from workers.folder_check import check_folders
 from workers.model_check import check_model
 from workers.monitor import watch
 from workers.output import OutputConsole
@@ -34,6 +35,7 @@ def run_pipeline(config: Config, report_file: Path | None) -> int:
     Raises:
         UserError: The input is not valid.
     """
+    check_folders(config)
     config = with_output_folder(with_demo(config))
     check_control(config)
     check_sharing(config)
