@@ -12,6 +12,7 @@ from pipeline.account.ledger import (
     stage_order,
 )
 from pipeline.account.stats import StreamStats, WorkerStats
+from pipeline.base.program import PROGRAM
 from pipeline.base.role_names import ROLES
 from pipeline.base.text import printable
 from pipeline.flow.freshness.knobs import Knobs
@@ -24,7 +25,7 @@ ABSENT = "absent"
 """State of a worker that has never reported to the monitor."""
 NO_PICTURE = "no image"
 """Shown instead of motion while a camera is down."""
-START_ONE = "start a pipeline with `kvq-stream`"
+START_ONE = f"start a pipeline with `{PROGRAM}`"
 """Hint while no worker reports."""
 OUTPACED = (
     "inference cannot keep up: try a smaller inference.longer_side_px (such as 128), "
