@@ -176,6 +176,8 @@ QUICK_ERRORS = {
         ["keys", "allow", "keys/sink.key"],
         "keys/sink.key can't be read: no such file; copy it from the machine where it was created",
     ),
+}
+ERRORS_OF_LINKS = {
     "listen elsewhere without a key": (
         ["inference", "--set", "endpoints.frames=['tcp://10.77.0.1:5601']"],
         "tcp://10.77.0.1:5601 is on another machine but security.secret_key is not set",
@@ -203,6 +205,12 @@ ERRORS_OF_A_RUN = {
 @pytest.mark.parametrize("error", QUICK_ERRORS)
 def test_user_errors_are_one_readable_line(error: str, place: Path) -> None:
     arguments, wanted = QUICK_ERRORS[error]
+    assert wanted in complaint(place, *arguments)
+
+
+@pytest.mark.parametrize("error", ERRORS_OF_LINKS)
+def test_keys_of_all_links_are_checked_before_a_worker_waits(error: str, place: Path) -> None:
+    arguments, wanted = ERRORS_OF_LINKS[error]
     assert wanted in complaint(place, *arguments)
 
 
