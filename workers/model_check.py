@@ -6,6 +6,7 @@ from PIL import Image
 
 from pipeline.base.config import Config
 from pipeline.base.packages import need_extra
+from pipeline.base.program import PROGRAM
 from pipeline.model.shipped import CheckpointError, find_checkpoint, read_header
 from workers.base import WorkerError
 
@@ -70,5 +71,5 @@ def wrong_checkpoint(error: CheckpointError) -> WorkerError:
     """An error that states what is wrong with the checkpoint and what to use instead."""
     return WorkerError(
         f"{error}; inference.checkpoint takes the name of a shipped checkpoint or a file "
-        "written by `kvq-stream train`"
+        f"written by `{PROGRAM} train`"
     )

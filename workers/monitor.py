@@ -1,8 +1,9 @@
 """The monitor: shows the statistics of a pipeline on this or other machines."""
 
+import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pipeline.base.config import Config
@@ -12,7 +13,7 @@ from pipeline.view.pipeline_view import START_ONE
 from workers.collector import Collector
 from workers.output import OutputConsole
 from workers.roles import stats_endpoints
-from workers.rundir import find_endpoints, newest_live_folder
+from workers.rundir import base_folder, find_endpoints, newest_live_folder
 from workers.screen import Screen
 from workers.signals import stop_on_signals
 
@@ -78,11 +79,20 @@ def watch(
     return collector.report()
 
 
+def _elsewhere(asked: Sequence[str]) -> str:
+    """A hint for endpoints in the runtime folder, which sudo and cron often change."""
+    if not any(text.startswith(f"ipc://{base_folder()}/") for text in asked):
+        return ""
+    own = os.environ.get("XDG_RUNTIME_DIR")
+    state = f"is {own} here" if own else "is not set here"
+    return f"; on this machine, XDG_RUNTIME_DIR ({state}) and the user must be the same as for the workers"
+
+
 def _nobody(config: Config, collector: Collector) -> str:
     if collector.turned_away:
         return f"no worker accepts this monitor: {collector.turned_away}"
     asked = [endpoint for role in ROLES for endpoint in stats_endpoints(role, config.endpoints)]
     return (
         f"no worker answers at {', '.join(asked)}: {START_ONE}, "
-        "or give --config with the endpoints of one on another machine"
+        f"or give --config with the endpoints of one on another machine{_elsewhere(asked)}"
     )

@@ -10,6 +10,7 @@ import torch
 from rich.progress import Progress
 
 from pipeline.base.files import write_whole
+from pipeline.base.program import PROGRAM
 from pipeline.model.checkpoint import load_checkpoint, save_checkpoint
 from pipeline.model.shipped import find_checkpoint, read_header
 from pipeline.training.evaluation.answers import answers
@@ -95,7 +96,7 @@ def described(summary: dict[str, Any], written: Path) -> Iterator[str]:
     yield f"written: {written}"
     if "speeds" not in summary["held_out"]:
         yield (
-            f"to use it: python run_stream.py --set inference.checkpoint={written} "
+            f"to use it: {PROGRAM} --set inference.checkpoint={written} "
             f"--set history.spacing_ms={summary['recipe']['spacing_ms']:g} --source ..."
         )
     yield summary["verdict"]

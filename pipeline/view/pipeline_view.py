@@ -14,6 +14,7 @@ from pipeline.account.ledger import (
     stage_order,
 )
 from pipeline.account.stats import StreamStats, WorkerStats
+from pipeline.base.program import PROGRAM
 from pipeline.base.role_names import ROLES
 from pipeline.base.text import printable
 from pipeline.flow.freshness.knobs import Knobs
@@ -26,7 +27,7 @@ ABSENT = "absent"
 """State of a worker that has never reported to the monitor."""
 NO_PICTURE = "no image"
 """Shown instead of motion while a camera is down."""
-START_ONE = "start a pipeline with `kvq-stream`"
+START_ONE = f"start a pipeline with `{PROGRAM}`"
 """Hint while no worker reports."""
 OUTPACED = (
     "inference cannot keep up: lower the frame rate (capture.fps for a webcam), set inference.precision=int8 "

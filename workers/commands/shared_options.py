@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from pipeline.base.program import PROGRAM
 from workers import exit_codes
 
 HELP_WIDTH = 100
@@ -23,7 +24,7 @@ CONFIGURATION, INPUT, WATCH, OUTPUT, DISPLAY = (
 
 def example(arguments: str) -> str:
     """The end of a command's help: a command line to copy."""
-    return f"\b\nExample:\n  python run_stream.py {arguments}"
+    return f"\b\nExample:\n  {PROGRAM} {arguments}"
 
 
 def exit_codes_text() -> str:

@@ -13,6 +13,7 @@ import msgspec
 
 from pipeline.base.config import Config
 from pipeline.base.errors import UserError
+from pipeline.base.program import PROGRAM
 from workers.fleet.coordinator import Coordinator
 from workers.fleet.fleet_file import Fleet, with_endpoints_of
 from workers.fleet.ray_agents import CALLS, COORDINATOR, KEPT, RayAgents
@@ -113,7 +114,7 @@ def down(fleet: str) -> None:
 
 
 def _no_fleet(fleet: str) -> RayError:
-    return RayError(f"fleet {fleet!r} is not up: start it with `kvq-stream fleet up --config FILE`")
+    return RayError(f"fleet {fleet!r} is not up: start it with `{PROGRAM} fleet up --config FILE`")
 
 
 class _CoordinatorActor(Coordinator):
