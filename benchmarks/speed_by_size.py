@@ -22,7 +22,7 @@ from pipeline.video.tour import FPS, TOUR
 
 _FIXED = TOUR[0].segments[0].frames
 """Frames before the camera turns."""
-_BOUNDS_PX = (8, 12, 16, 20, 30, 50)
+_BOUNDS_PX = (30, 40, 60, 80, 120)
 """Bounds between the classes of height."""
 _LEAST_OVERLAP = 0.3
 """Intersection over union from which an object and a walker are the same."""
@@ -62,7 +62,8 @@ def play(runtime: Runtime, seed: int) -> Iterator[tuple[float, float]]:
     source.open()
     for number in range(_FIXED):
         picture = source.read()
-        assert picture is not None and picture.movers is not None
+        assert picture is not None
+        assert picture.movers is not None
         height, width = picture.image.shape[:2]
         input_height_px, _ = runtime.size_of(height, width)
         seen = watching.see(picture.image, round(number * 1e9 / FPS))
