@@ -13,7 +13,7 @@ from workers.commands.stdout import reserved_stdout
 from workers.commands.worker import with_demo, with_output_folder
 from workers.control import check_control
 from workers.model_check import check_model
-from workers.monitor import watch
+from workers.monitor import late_note, watch
 from workers.output import OutputConsole
 from workers.process import name_process
 from workers.rundir import note_endpoints, place_endpoints, run_folder
@@ -92,6 +92,9 @@ def run_monitor(
     report = watch(config, console, live=live, seconds=seconds, find=find)
     unwritten = write_report(report, report_file)
     if report_file and not unwritten:
+        if late := report.get("monitor"):
+            note = late_note(late["already_running"])
+            console.print(f"monitor: {note}", markup=False, highlight=False, soft_wrap=True)
         console.print(f"report {report_file}", markup=False, highlight=False, soft_wrap=True)
     _print_errors(unwritten)
     return exit_codes.OUTPUT_LOST if unwritten else exit_codes.OK
