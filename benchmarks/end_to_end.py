@@ -26,7 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.machine import describe_machine
-from pipeline.account.lives import merge
+from pipeline.account.whole_run import merge
 from pipeline.account.stats import Histogram, StreamStats, WorkerStats
 from pipeline.base.config import load_config
 from pipeline.base.scratch import scratch_folder

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from pipeline.account.lives import by_role, killed_roles, merge, total_of, without_absence
+from pipeline.account.whole_run import by_role, killed_roles, merge, total_of, without_absence
 from pipeline.account.stats import Histogram, ThingStats, WorkerStats
 from pipeline.base.role_names import Role
 

@@ -9,7 +9,7 @@ from pipeline.account.ledger import (
     OUTPACED_SHARE,
     stage_order,
 )
-from pipeline.account.lives import merge, total_of
+from pipeline.account.whole_run import merge, total_of
 from pipeline.account.stats import StreamStats, WorkerStats
 from pipeline.base.role_names import ROLES
 from pipeline.base.text import printable

@@ -1,7 +1,7 @@
 import pytest
 
 from pipeline.account.ledger import build_report, fold, is_outpaced
-from pipeline.account.lives import by_role
+from pipeline.account.whole_run import by_role
 from pipeline.account.stats import StreamStats, ThingStats, WorkerStats
 
 

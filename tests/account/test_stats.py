@@ -2,7 +2,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from pipeline.account.lives import merge
+from pipeline.account.whole_run import merge
 from pipeline.account.stats import Histogram, StreamStats, WorkerStats
 from pipeline.base.ranges import MOST_COUNT
 

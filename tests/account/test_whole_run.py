@@ -1,7 +1,7 @@
 """What is known of a stream while and after its workers are replaced."""
 
 from pipeline.account.ledger import build_report
-from pipeline.account.lives import of_a_late_monitor, total_of
+from pipeline.account.whole_run import of_a_late_monitor, total_of
 from pipeline.account.stats import StreamStats, WorkerStats
 
 
