@@ -7,8 +7,8 @@ import msgspec
 
 from pipeline.account.footprint import MOST_BYTES, footprint, without_distributions
 from pipeline.account.ledger import build_report, fold
-from pipeline.account.whole_run import of_a_late_monitor
 from pipeline.account.stats import WorkerStats
+from pipeline.account.whole_run import of_a_late_monitor
 from pipeline.base.clock import now_ns
 from pipeline.base.config import Config
 from pipeline.base.errors import WireError

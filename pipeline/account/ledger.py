@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import msgspec
 
-from pipeline.account.whole_run import by_role, killed_roles, merge, total_of, without_absence
 from pipeline.account.stats import Histogram, ThingStats, WorkerStats
+from pipeline.account.whole_run import by_role, killed_roles, merge, total_of, without_absence
 from pipeline.base.role_names import Role
 
 END_TO_END = ("capture_to_prediction", "capture_to_render")

@@ -9,8 +9,8 @@ from pipeline.account.ledger import (
     OUTPACED_SHARE,
     stage_order,
 )
-from pipeline.account.whole_run import merge, total_of
 from pipeline.account.stats import StreamStats, WorkerStats
+from pipeline.account.whole_run import merge, total_of
 from pipeline.base.role_names import ROLES
 from pipeline.base.text import printable
 from pipeline.flow.freshness.knobs import Knobs

@@ -1,8 +1,8 @@
 import pytest
 
 from pipeline.account.ledger import build_report, fold, is_outpaced
-from pipeline.account.whole_run import by_role
 from pipeline.account.stats import StreamStats, ThingStats, WorkerStats
+from pipeline.account.whole_run import by_role
 
 
 def worker(role: str, session: int = 1, state: str = "stopped", **counts: object) -> WorkerStats:

@@ -1,8 +1,8 @@
 """What is known of a stream while and after its workers are replaced."""
 
 from pipeline.account.ledger import build_report
-from pipeline.account.whole_run import of_a_late_monitor, total_of
 from pipeline.account.stats import StreamStats, WorkerStats
+from pipeline.account.whole_run import of_a_late_monitor, total_of
 
 
 def worker(role: str, session: int = 1, state: str = "ready", **counts: object) -> WorkerStats:
