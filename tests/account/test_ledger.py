@@ -1,7 +1,8 @@
 import pytest
 
-from pipeline.account.ledger import build_report, by_role, fold, is_outpaced
+from pipeline.account.ledger import build_report, fold, is_outpaced
 from pipeline.account.stats import StreamStats, ThingStats, WorkerStats
+from pipeline.account.whole_run import by_role
 
 
 def worker(role: str, session: int = 1, state: str = "stopped", **counts: object) -> WorkerStats:
