@@ -151,6 +151,7 @@ def merge(parts: Iterable[StreamStats]) -> StreamStats:
             total.seen[session] = max(total.seen.get(session, 0), frames)
         total.error = part.error or total.error
         total.freshness = part.freshness or total.freshness
+        total.source = part.source or total.source
         total.epoch = max(total.epoch, part.epoch)
         total.first_ns = min(filter(None, (total.first_ns, part.first_ns)), default=0)
         total.last_ns = max(total.last_ns, part.last_ns)
@@ -231,6 +232,7 @@ def _stream_report(stream_id: str, everyone: Sequence[WorkerStats], running: boo
             "depth": {"0": 0, "1": 0, "2": 0} | dict(sorted(total.depth.items())),
             "resets": dict(sorted(total.resets.items())),
         },
+        "source": msgspec.to_builtins(total.source),
         "epochs": total.epoch + 1,
         "error": total.error or None,
         "fps": {
