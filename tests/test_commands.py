@@ -230,8 +230,10 @@ def test_a_camera_that_refuses_the_connection(place: Path) -> None:
 def test_ports_in_use(place: Path) -> None:
     with listener() as port:
         web = complaint(place, "--headless", "--set", f"sink.web_port={port}", name="web")
-        assert "sink.web_port" in web
-        assert str(port) in web
+        wanted = (
+            f"http://127.0.0.1:{port}: address already in use: is another KVQ Stream running? use a free port"
+        )
+        assert f"{wanted} with --set sink.web_port=0, or --no-web" in web
         frames = f"endpoints.frames=['tcp://127.0.0.1:{port}']"
         wanted = f"tcp://127.0.0.1:{port}: already used by another program: stop it or choose another port"
         assert wanted in complaint(place, "capture", "--source", "demo", "--set", frames, name="frames")

@@ -182,6 +182,7 @@ def _stream_report(stream_id: str, everyone: Sequence[WorkerStats], running: boo
             "depth": {"0": 0, "1": 0, "2": 0} | dict(sorted(total.depth.items())),
             "resets": dict(sorted(total.resets.items())),
         },
+        "source": msgspec.to_builtins(total.source),
         "epochs": total.epoch + 1,
         "error": total.error or None,
         "fps": {

@@ -52,6 +52,7 @@ def merge(parts: Iterable[StreamStats]) -> StreamStats:
             total.seen[session] = max(total.seen.get(session, 0), frames)
         total.error = part.error or total.error
         total.freshness = part.freshness or total.freshness
+        total.source = part.source or total.source
         total.epoch = max(total.epoch, part.epoch)
         total.first_ns = min(filter(None, (total.first_ns, part.first_ns)), default=0)
         total.last_ns = max(total.last_ns, part.last_ns)

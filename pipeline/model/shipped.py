@@ -6,6 +6,8 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
+from pipeline.base.program import PROGRAM
+
 FORMAT = "kvq-stream checkpoint 1"
 _SHIPPED = Path(__file__).parent / "weights"
 
@@ -16,7 +18,7 @@ class CheckpointError(ValueError):
 
 def with_remedy(error: CheckpointError, option: str) -> str:
     """The message of an error, followed by what an option or key that names a checkpoint takes."""
-    return f"{error}; {option} takes the name of a shipped checkpoint or a file written by `kvq-stream train`"
+    return f"{error}; {option} takes the name of a shipped checkpoint or a file written by `{PROGRAM} train`"
 
 
 @contextmanager

@@ -20,6 +20,7 @@ _SUMS = {"before_step": "all before the step"}
 _MOST_FILES = 20
 _FEW_STREAMS = 4
 """Up to this many streams, motion is listed at the end, otherwise with each stream."""
+_QUEUEING = "for files played without --pace, this is mostly time in queues"
 _NAMELESS = {"backend", "device", "precision", "why"}
 
 
@@ -165,6 +166,8 @@ def _result_table(streams: Mapping[str, Any]) -> Table:
         accuracy = [Text(percent(stream["accuracy"]), "bold green")] if scored else []
         table.add_row(Text(printable(stream_id), "bold"), *accuracy, *cells)
     table.caption = "ms since capture: p50/p95/p99"
+    if any((stream.get("source") or {}).get("unpaced") for stream in streams.values()):
+        table.caption += f"\n{_QUEUEING}"
     table.caption_justify = "left"
     return table
 

@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 
 from pipeline.account.ledger import build_report
-from pipeline.account.stats import StreamStats, ThingStats
+from pipeline.account.stats import SourceFormat, StreamStats, ThingStats
 from pipeline.view.summary import render_summary
 from tests.view.samples import workers
 
@@ -42,6 +42,15 @@ def test_the_figures_of_the_report_in_words():
     assert "video outputs/camera-0.mp4" in shown
     assert "report_file run.json" in shown
     assert "every frame accounted for" in shown
+
+
+@pytest.mark.parametrize("unpaced", [True, False])
+def test_latency_of_a_file_played_as_fast_as_possible_is_explained(unpaced):
+    figures = stopped()
+    figures[0].streams["camera-0"].source = SourceFormat(640, 480, 25.0, unpaced)
+    shown = text(build_report(figures, {}), width=80)
+    explained = "p50/p95/p99 for files played without --pace, this is mostly time in queues" in shown
+    assert explained == unpaced
 
 
 def test_what_became_of_events_that_were_sent_out():
