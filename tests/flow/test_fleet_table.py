@@ -57,7 +57,7 @@ def test_a_worker_that_comes_back_is_filled_slowly_and_within_a_minute() -> None
     assert {move.target for move in moves} == {"b"}
     assert len({move.stream_id for move in moves}) == len(moves)
     assert all(8 * 0.85 - 1 <= count <= 8 * 1.15 + 1 for count in world.counts().values())
-    assert "even out" in moves[0].why
+    assert "balance" in moves[0].why
     assert world.steps(200) == []
 
 

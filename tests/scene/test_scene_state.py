@@ -128,5 +128,5 @@ def test_what_can_not_be_is_refused() -> None:
             restore_things(ThingTracker(), broken)
     with pytest.raises(ValueError, match="scene state is invalid"):
         restore_camera(CameraTracker(), CameraState(np.zeros(3, np.float32), 0.0, 1))
-    with pytest.raises(ValueError, match="array of"):
+    with pytest.raises(ValueError, match="unexpected array"):
         unpack(pack(CameraState(np.zeros(4, np.float64), 0.0, 1)), CameraState)  # type: ignore[arg-type]

@@ -48,7 +48,7 @@ def test_verbs_are_done_and_answered(way, tmp_path):
         assert ask(address, "PUT", "/streams/a%2Fb?generation=1").code == 404
         code, told = ask(address, "PUT", "/streams/%0A?generation=1")
         assert code == 400
-        assert told["error"].startswith("id: choose 1 to 64 printable")
+        assert told["error"].startswith("id: expected 1 to 64 printable")
 
 
 def test_health_is_told_to_everybody_by_its_code():

@@ -42,7 +42,7 @@ def test_a_generation_has_to_be_given(query):
         (b"[1]", "must be a JSON object"),
         (b"{}", "missing required field `stream_id`"),
         (b'{"stream_id": "a", "genration": 1}', "did you mean generation"),
-        (b'{"stream_id": "a/b"}', "stream_id: choose 1 to 64 printable"),
+        (b'{"stream_id": "a/b"}', "stream_id: expected 1 to 64 printable"),
     ],
 )
 def test_what_is_wrong_with_a_body_is_said_in_one_line(body, why):
