@@ -26,14 +26,13 @@ ABSENT = "absent"
 NO_PICTURE = "no image"
 """Shown instead of motion while a camera is down."""
 OUTPACED = (
-    "inference cannot keep up: lower the frame rate (capture.fps for a webcam), set inference.precision=int8 "
-    "on a CPU, use a GPU, or try a smaller inference.longer_side_px (such as 128; small objects may be "
-    "missed)"
+    "inference cannot keep up: lower the frame rate (webcam: capture.fps), use a GPU, on a CPU "
+    "inference.precision=int8, or a smaller inference.longer_side_px (small objects may be missed)"
 )
 """Hint if inference cannot keep up with a live stream."""
 SINK_OUTPACED = (
-    "the sink cannot keep up: lower the frame rate (capture.fps for a webcam), set fewer inference.threads "
-    "to leave it a core, or switch off recording (sink.record=false)"
+    "the sink cannot keep up: lower the frame rate (webcam: capture.fps), leave it a core (fewer "
+    "inference.threads), or do not record (sink.record=false)"
 )
 """Hint if the sink cannot keep up with a live stream."""
 _SILENT_S = 3.0
