@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import run_stream
 from pipeline.wire.keys import new_keys
 from tests.video.clips import write_sound
 from tests.workers.program import PROGRAM, STARTED_AS, Outcome, Program
@@ -385,6 +386,13 @@ def test_a_capture_only_installation_says_so(place: Path, arguments: list[str]) 
         r"pip install -e \.\n",
         done.stderr,
     )
+
+
+def test_the_packages_of_capture_are_those_of_its_requirements() -> None:
+    lines = PROGRAM.with_name("requirements-edge.txt").read_text().splitlines()
+    required = {line.partition(">=")[0] for line in lines if not line.startswith("#")}
+    modules = {"opencv-python-headless": "cv2", "pyzmq": "zmq"}
+    assert sorted(modules.get(name, name) for name in required) == sorted(run_stream._FOR_CAPTURE)
 
 
 def test_the_monitor_runs_in_a_capture_only_installation(place: Path) -> None:

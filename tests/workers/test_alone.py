@@ -11,7 +11,7 @@ import pytest
 from tests.support import free_port
 from tests.video.clips import write_video
 from tests.workers.pipeline import quick_model
-from tests.workers.program import START_S, Program, until
+from tests.workers.program import START_S, STARTED_AS, Program, until
 
 FRAMES = 30
 WORKERS = ("capture", "inference", "sink")
@@ -69,7 +69,10 @@ def test_any_order_of_starting_delivers_every_frame(order: tuple[str, ...], plac
     assert set(listed.report["workers"]) == set(WORKERS)
     assert stranger.report["streams"] == stranger.report["workers"] == {}
     for role in ("inference", "sink"):  # capture may have ended before the stranger came
-        refused = rf"{role}: 127\.0\.0\.1: its public key \S+ is not allowed at tcp://127\.0\.0\.1:\d+: "
+        refused = (
+            rf"{role}: 127\.0\.0\.1: its public key \S+ \({keys}/stranger\.key\) is not allowed at "
+            rf"tcp://127\.0\.0\.1:\d+: allow it with `{re.escape(allow_stranger(keys))}`"
+        )
         assert re.search(refused, programs[role].out), "the other too"
 
 
@@ -118,7 +121,8 @@ def test_who_waits_says_that_a_key_is_refused(place: Path, keys: Path) -> None:
         with with_key("sink", "stranger", "--no-web", "--set", "run.output_dir=") as sink:
             sink.wait_for("sink: ready")
             capture.wait_for(
-                r"waiting for inference and sink .*; peers refused here .*127\.0\.0\.1 \(public key \S+\)"
+                r"waiting for inference and sink .*; peers refused here .*127\.0\.0\.1 \(public key \S+, "
+                rf"{keys}/stranger\.key\): allow a key with `{re.escape(allow_stranger(keys))}`"
             )
             sink.signal(signal.SIGINT)
             assert sink.finish().code == 0
@@ -140,6 +144,11 @@ def site(place: Path, keys: Path) -> Path:
     config = place / "site.toml"
     config.write_text("\n".join(lines))
     return config
+
+
+def allow_stranger(keys: Path) -> str:
+    """The command in messages about the stranger's key."""
+    return f"{STARTED_AS} keys allow {keys}/stranger.key --dir {keys}/allowed"
 
 
 def command(*arguments: str, place: Path) -> None:

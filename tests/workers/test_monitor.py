@@ -9,9 +9,11 @@ import pytest
 
 from pipeline.account.stats import WorkerStats
 from pipeline.base.config import load_config
+from pipeline.base.role_names import ROLES
 from pipeline.wire.encoding import encode_stats
 from pipeline.wire.publisher import Publisher
 from pipeline.wire.security import SecurityPolicy
+from tests.support import free_port
 from tests.workers.program import Program, until
 from workers.rundir import run_folder
 
@@ -51,8 +53,18 @@ def test_a_monitor_that_never_heard_anybody_ends_with_one_line(place: Path) -> N
         outcome = monitor.finish()
     assert outcome.code == 2, outcome.told()
     assert outcome.err.startswith("error: no worker answers yet at ipc://"), outcome.told()
+    assert f"XDG_RUNTIME_DIR (is {monitor.runtime} here) and the user must be the same" in outcome.err
     assert "(waited 0.5 s)" in outcome.err
     assert outcome.err.count("\n") == 1
+
+
+def test_the_runtime_folder_is_no_hint_for_another_machine(place: Path) -> None:
+    endpoints = [f"endpoints.{role}_stats=['tcp://127.0.0.1:{free_port()}']" for role in ROLES]
+    options = [word for endpoint in endpoints for word in ("--set", endpoint)]
+    with Program(place, "monitor", "--seconds", "0.5", *options) as monitor:
+        outcome = monitor.finish()
+    assert outcome.err.startswith("error: no worker answers at tcp://127.0.0.1:"), outcome.told()
+    assert "XDG_RUNTIME_DIR" not in outcome.err
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
