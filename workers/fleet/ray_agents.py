@@ -25,8 +25,8 @@ _ASK_S = 45.0
 _STOP_S = 30.0
 _LOOK_S = 0.1
 _AGAIN_S = 5.0
-_SLOW_S = 1.0
-"""After this long without an answer, Ray is asked whether the agent has a node."""
+_SLOW_S = 5.0
+"""After this long without an answer, Ray is asked whether the agent has a process; starting takes time."""
 _QUESTIONS = 8
 _BEATS = "beats"
 _COLOR = re.compile(r"\x1b\[[0-9;]*m")
@@ -54,6 +54,7 @@ class _Known:
     where: AgentsConfig
     handle: Any
     started_s: float
+    heard_s: float
     awaited: Any = None
     asked_s: float = 0.0
     questions: threading.BoundedSemaphore = field(
@@ -98,7 +99,8 @@ class RayAgents:
             )
             .remote(role, name, self._config, self._folder, max(int(where.cpus), 1))
         )
-        self._agents[name] = _Known(role, name, where, handle, time.monotonic())
+        now = time.monotonic()
+        self._agents[name] = _Known(role, name, where, handle, now, now)
 
     def stop(self, name: str) -> None:
         """See ``Agents``."""
@@ -128,6 +130,7 @@ class RayAgents:
             known.awaited = None
             try:
                 beats.append(self._ray.get(ref))
+                known.heard_s = now
                 self._troubles.pop(known.name, None)
             except self._ray.exceptions.ActorUnavailableError:
                 continue  # its node is gone, or it is starting
@@ -142,7 +145,7 @@ class RayAgents:
         if trouble := self._troubles.get(name):
             return trouble
         known = self._agents.get(name)
-        if known is None or known.awaited is None or time.monotonic() - known.asked_s < _SLOW_S:
+        if known is None or time.monotonic() - known.heard_s < _SLOW_S:
             return ""
         return "" if is_placed(known.handle) else waits_for(known.where, nodes_with_room())
 

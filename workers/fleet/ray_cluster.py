@@ -111,7 +111,8 @@ def is_placed(actor: Any) -> bool:
     from ray._private import state
 
     about = state.actors(actor._actor_id.hex())
-    return not about or bool(about["Pid"])
+    ports = {0} | {node["NodeManagerPort"] for node in ray().nodes()}  # asked for a process: not placed yet
+    return not about or about["Address"]["Port"] not in ports
 
 
 def nodes_with_room() -> list[NodeRoom]:

@@ -61,7 +61,7 @@ class Small:
 
     def environment(self, **variables: str) -> dict[str, str]:
         others = {key: text for key, text in os.environ.items() if not key.startswith("RAY_")}
-        return others | {"HOME": str(self.folder), "COLUMNS": "200"} | variables
+        return others | {"COLUMNS": "200"} | variables
 
     def with_token(self) -> dict[str, str]:
         return self.environment(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN_PATH=str(self.folder / "token"))
@@ -130,7 +130,9 @@ def test_without_the_token_one_line_names_the_cause(
     cluster: Small, variables: dict[str, str], why: str
 ) -> None:
     (cluster.folder / "wrong").write_text("0" * 64)
-    out, errors = cluster.run("status", code=2, environment=cluster.environment(**variables))
+    out, errors = cluster.run(
+        "status", code=2, environment=cluster.environment(HOME=str(cluster.folder), **variables)
+    )
     assert out == ""
     [line] = errors.splitlines()
     assert line.startswith(f"error: Ray at '{cluster.address}' requires its token: {why}"), line
@@ -145,7 +147,7 @@ def test_a_fleet_that_needs_more_room_than_there_is(cluster: Small) -> None:
     found = re.search(needs, out, re.MULTILINE)
     assert found, out
     assert "" not in out.splitlines()
-    assert re.fullmatch(f"not ready after 20 s: {found[1]}(, gate)?; the fleet keeps running\n", errors)
+    assert re.fullmatch(f"not ready after 20 s: .*{found[1]}.*; the fleet keeps running\n", errors)
     assert re.search(needs, cluster.run("status", "--fleet", "yard")[0], re.MULTILINE)
     assert "fleet 'kvq' is not up: running: yard; " in cluster.run("status", code=2)[1]
     there = "inference-1" if found[1] == "inference-2" else "inference-2"
