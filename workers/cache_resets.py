@@ -1,10 +1,19 @@
 """Counts and reports why a stream's cache is emptied, with a limit on repeated reports."""
 
 from collections.abc import Callable
+from typing import Final
 
 from pipeline.account.stats import StreamStats, add_counts
 from pipeline.base.frame import Frame
 from pipeline.flow.report_limit import ReportLimit
+
+_IN_WORDS: Final = {
+    "restart": "because capture was restarted",
+    "reconnect": "because the source was reopened",
+    "size": "because the frame size changed",
+    "gap": "because no frame arrived for longer than history.max_gap_ms",
+    "time_jump": "because the time of the frames went back",
+}
 
 
 class CacheResets:
@@ -45,5 +54,6 @@ class CacheResets:
             held_back = self._reports.admit(reason, now_ns)
             if held_back is not None:
                 more = f" ({held_back} more since the last report)" if held_back else ""
-                self._notify(f"{self._id}: cache emptied: {reason}{more}")
+                why = _IN_WORDS.get(reason, reason)
+                self._notify(f"{self._id}: past frames discarded, {why} (cache reset: {reason}){more}")
         return reason

@@ -16,7 +16,7 @@ from pipeline.base.watched import Watch
 from pipeline.flow.age_limit import AgeLimit
 from pipeline.flow.joiner import Joined
 from pipeline.scene.crossing_counts import CrossingCounts
-from pipeline.scene.sentence import event_in_words
+from pipeline.scene.sentence import event_in_words, is_answered
 from pipeline.scene.stream_rules import RULES_CHANGED
 from pipeline.view.typesetting import load_system_fonts
 from pipeline.view.web.board import Attended, picture_info
@@ -259,7 +259,8 @@ class SinkWorker(Worker):
 
     def _tell(self, event: Event) -> None:
         event = self._evidence.take(event, self._streams[event.stream_id].judged_ns)
-        self.event(f"{event.stream_id}: {event_in_words(event)}")
+        if not is_answered(event):
+            self.event(f"{event.stream_id}: {event_in_words(event)}")
         self._sending.hand_over(event)
         self._keeping.keep(event)
         if self._web:

@@ -16,7 +16,6 @@ _STANDS = 0.02
 """Widths per second, at the left and right edge of the image; a camera below this counts as still."""
 _BESIDE = 0.3
 """A second camera motion is named if it is at least this share of the largest."""
-_MOSTLY = 0.5
 _HEALTH: Mapping[str, str] = {
     "ok": "image ok",
     "covered": "camera covered",
@@ -25,8 +24,10 @@ _HEALTH: Mapping[str, str] = {
     "frozen": "image frozen",
     "blurred": "image blurred",
     "smeared": "image smeared",
-    "signal_lost": "signal lost",
+    "signal_lost": "no frames arriving",
 }
+_ANSWERED = ("signal_lost", "worker_down")
+"""Kinds whose end is followed by an event with the same content: ``signal_back``, ``worker_up``."""
 DIRECTIONS = ("right", "up-right", "up", "up-left", "left", "down-left", "down", "down-right")
 """Anticlockwise from 0 degrees, 45 degrees each."""
 
@@ -63,7 +64,7 @@ def seen_now(things: Sequence[Thing], camera: CameraMotion | None) -> str:
 def run_in_words(
     seen: int, moved_s: Mapping[str, float], longest_s: float | None, fastest: float | None
 ) -> str:
-    """What was seen over a run: "9 things moved, mostly left (62 % of the time) ...".
+    """What was seen over a run: "9 things moved, most often left (62 % of the time) ...".
 
     Args:
         seen: Number of different things.
@@ -77,7 +78,7 @@ def run_in_words(
     if total_s := sum(moved_s.values()):
         busiest = max(moved_s, key=lambda name: moved_s[name])
         share = moved_s[busiest] / total_s
-        words += f", {'always' if share == 1 else 'mostly' if share >= _MOSTLY else 'most often'} {busiest}"
+        words += f", {'always' if share == 1 else 'most often'} {busiest}"
         words += f" ({share:.0%} of the time)" if share < 1 else ""
     if longest_s is not None:
         words += f"; longest {longest_s:.1f} s"
@@ -95,8 +96,11 @@ def health_in_words(state: PictureState, for_s: float) -> str:
 
 def event_in_words(event: Event) -> str:
     """An event in words, such as "gate: crossed forward, going left"; equal events have the same words."""
+    if event.why.get("test") is True:
+        return "this is a test message"
     going = "" if event.direction_deg is None else f", going {direction_name(event.direction_deg)}"
-    after, lasted = (f" {word} {event.for_s or 0:.0f} s" for word in ("after", "for"))
+    seconds = round(event.for_s or 0)
+    after, lasted = (f" {word} {f'{seconds} s' if seconds else 'less than 1 s'}" for word in ("after", "for"))
     words = {
         ("moving", "start"): "something is moving",
         ("moving", "end"): "nothing is moving any more",
@@ -111,7 +115,7 @@ def event_in_words(event: Event) -> str:
         ("label", "end"): f"label {event.why.get('label', '')} has ended",
         ("wrong_way", "start"): f"something is moving the wrong way{going}",
         ("wrong_way", "end"): "nothing is moving the wrong way any more",
-        ("signal_back", "once"): f"signal back{after}",
+        ("signal_back", "once"): f"frames are arriving again{after}",
         ("worker_down", "start"): f"{_worker(event)} is down: {event.why.get('cause', '')}",
         ("worker_down", "end"): f"{_worker(event)} was down{lasted}",
         ("worker_up", "once"): f"{_worker(event)} is up again{after}",
@@ -120,8 +124,9 @@ def event_in_words(event: Event) -> str:
         ("latency", "end"): f"prediction latency was over the limit{lasted}",
     }
     for kind, fault in {**_HEALTH, "camera_moved": "camera turned away"}.items():
-        what, _, how = fault.partition(" ")
-        words |= {(kind, "start"): fault, (kind, "end"): f"{what} was {how}{lasted}"}
+        what, _, how = fault.rpartition(" ") if kind == "signal_lost" else fault.partition(" ")
+        was = "were" if kind == "signal_lost" else "was"
+        words |= {(kind, "start"): fault, (kind, "end"): f"{what} {was} {how}{lasted}"}
     what = words.get((event.kind, event.phase), f"{event.kind} {event.phase}".replace("_", " "))
     where = event.zone or event.line
     return f"{where}: {what}" if where else what
@@ -132,9 +137,14 @@ def _worker(event: Event) -> str:
     return f"{worker} on {host}" if host else f"{worker}"
 
 
-def counted_in_words(events: Mapping[str, int]) -> str:
-    """Events by kind, such as "3 crossed, 1 moving"; an event with a start and an end counts once."""
-    return ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in sorted(events.items()) if count)
+def is_answered(event: Event) -> bool:
+    """Whether the next event has the same content: ``signal_back`` or ``worker_up`` follows this end."""
+    return event.phase == "end" and event.kind in _ANSWERED and "ended" not in event.why
+
+
+def counts_by_kind(events: Mapping[str, int]) -> str:
+    """Events by kind, such as "crossed 3, moving 1"; an event with a start and an end counts once."""
+    return ", ".join(f"{kind} {count}" for kind, count in sorted(events.items()) if count)
 
 
 def direction_name(direction_deg: float) -> str:

@@ -1,8 +1,16 @@
 """Formats counts, percentiles and times as short text."""
 
 from collections.abc import Mapping
+from typing import Final
 
 from pipeline.account.stats import Histogram
+
+_STAGES: Final = {"before_step": "capture to step", "sink_wait": "wait for prediction"}
+
+
+def stage_name(stage: str) -> str:
+    """A stage of ``latency_ms`` as the terminal names it."""
+    return _STAGES.get(stage, stage.replace("_", " "))
 
 
 def with_reasons(counts: Mapping[str, int]) -> str:

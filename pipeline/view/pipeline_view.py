@@ -222,10 +222,12 @@ def _losses(total: StreamStats) -> list[str]:
     named = (
         ("dropped", total.dropped),
         ("not predicted", total.not_predicted),
-        ("shown without prediction", total.rendered_without),
         ("cache reset", total.resets),
     )
-    return [printable(f"{name} {with_reasons(counts)}") for name, counts in named if any(counts.values())]
+    losses = [printable(f"{name} {with_reasons(counts)}") for name, counts in named if any(counts.values())]
+    if without := sum(total.rendered_without.values()):
+        losses.append(f"shown without a prediction {without}")  # mostly those that were not predicted
+    return losses
 
 
 def stages(streams: Mapping[str, StreamView]) -> list[str]:

@@ -12,15 +12,15 @@ from rich.text import Text
 from pipeline.account.ledger import is_outpaced, is_sink_outpaced
 from pipeline.base.line_file import STDOUT
 from pipeline.base.text import printable
-from pipeline.scene.sentence import counted_in_words, run_in_words
-from pipeline.view.number_text import percent, short, with_reasons
+from pipeline.scene.sentence import counts_by_kind, run_in_words
+from pipeline.view.number_text import percent, short, stage_name, with_reasons
 from pipeline.view.pipeline_view import OUTPACED, SINK_OUTPACED
 
-_SUMS = {"before_step": "all before the step"}
 _MOST_FILES = 20
 _FEW_STREAMS = 4
 """Up to this many streams, motion is listed at the end, otherwise with each stream."""
 _QUEUEING = "for files played without --pace, this is mostly time in queues"
+_REASONS = ("dropped", "not_predicted")
 _NAMELESS = {"backend", "device", "precision", "why"}
 
 
@@ -49,18 +49,17 @@ def render_summary(report: Mapping[str, Any], extras: Mapping[str, str] | None =
         slow_sink = is_sink_outpaced(stream["captured"], stream["dropped"])
         for hint in [OUTPACED] * slow + [SINK_OUTPACED] * slow_sink:
             blocks += [Text(), Text.assemble((printable(name), "bold"), "  ", (hint, "yellow"))]
-    if files := _files(report, extras or {}):
+    files = _files(report, extras or {})
+    if any(count for stream in streams.values() for name in _REASONS for count in stream[name].values()):
+        files.append(("reasons", "explained in docs/reference/report.md"))
+    if files:
         blocks += [Text(), _file_table(files)]
-    balanced = all(stream["unaccounted"] == 0 for stream in streams.values())
-    none_shown = not any(stream["rendered"] for stream in streams.values())
-    note = "every frame accounted for" if balanced else "FRAMES UNACCOUNTED FOR"
-    if none_shown and balanced:
-        note = "no frame was shown"
+    note, style = _balance(streams.values())
     return Panel(
         Group(*blocks),
         title=Text(" Summary ", "bold default"),
         title_align="left",
-        subtitle=Text(f" {note} ", "bold red" if not balanced else "yellow" if none_shown else "green"),
+        subtitle=Text(f" {note} ", style),
         subtitle_align="right",
         border_style="bright_black",
         box=box.ROUNDED,
@@ -75,19 +74,39 @@ def _none_shown(report: Mapping[str, Any]) -> str:
     return "no frame was shown"
 
 
+def _balance(streams: Iterable[Mapping[str, Any]]) -> tuple[str, str]:
+    """Whether frames were dropped or are missing, and the style of that line."""
+    captured = dropped = missing = shown = 0
+    for stream in streams:
+        captured += stream["captured"]
+        dropped += sum(stream["dropped"].values())
+        missing += abs(stream["unaccounted"])
+        shown += stream["rendered"]
+    if missing:
+        return f"{missing} FRAMES UNACCOUNTED FOR", "bold red"
+    if not shown:
+        return "no frame was shown", "yellow"
+    if dropped:
+        return f"{dropped} of {captured} frames dropped, each for a known reason", "yellow"
+    return "no frame dropped", "green"
+
+
 def _stream_table(stream_id: str, stream: Mapping[str, Any], things: Iterable[str]) -> Table:
     table = _rows()
     table.add_row(Text(printable(stream_id), "bold cyan"), "")
     if stream["accuracy"] is not None:
         others = stream["predicted"] - stream["labelled"]
         labelled = (
-            f" of {stream['labelled']} scored frames; {others} not scored (motion changes, or no past yet)"
+            f" of {stream['labelled']} scored frames; {others} not scored (motion changes, or too few past "
+            "frames)"
         )
         table.add_row("accuracy", Text.assemble((percent(stream["accuracy"]), "bold green"), labelled))
     for line in things:
         table.add_row("things", line)
     dropped = printable(with_reasons(stream["dropped"]))
-    frames = Text(f"{stream['captured']} captured = {stream['rendered']} shown + dropped {dropped}")
+    without = sum(stream.get("rendered_without_prediction", {}).values())
+    shown = f"{stream['rendered']} shown" + (f" ({without} without a prediction)" if without else "")
+    frames = Text(f"{stream['captured']} captured = {shown} + dropped {dropped}")
     if stream["unaccounted"]:
         frames.append(f"; {stream['unaccounted']} unaccounted for", "bold red")
     table.add_row("frames", frames)
@@ -96,14 +115,13 @@ def _stream_table(stream_id: str, stream: Mapping[str, Any], things: Iterable[st
         predicted += f", {stream['reused']} reused"
     if any(stream.get("not_predicted", {}).values()):
         predicted += f"; not predicted {with_reasons(stream['not_predicted'])}"
-    if any(stream.get("rendered_without_prediction", {}).values()):
-        predicted += f"; shown without prediction {with_reasons(stream['rendered_without_prediction'])}"
     table.add_row("predictions", Text(printable(predicted)))
     cache = stream["cache"]
     deepest_first = sorted(cache["depth"].items(), reverse=True)
-    depths = ", ".join(f"{count} with {depth}" for depth, count in deepest_first if count)
-    resets = f"; cache emptied {with_reasons(cache['resets'])}" if any(cache["resets"].values()) else ""
-    table.add_row("past frames", Text(printable((depths or "none seen") + resets)))
+    depths = ", ".join(f"{depth} in {count}" for depth, count in deepest_first if count)
+    used = f"used by predictions: {depths}" if depths else "none used"
+    resets = f"; cache reset {with_reasons(cache['resets'])}" if any(cache["resets"].values()) else ""
+    table.add_row("past frames", Text(printable(used + resets)))
     capture, prediction, render = (short(stream["fps"][key]) for key in ("capture", "prediction", "render"))
     table.add_row("fps", f"{capture} captured, {prediction} predicted, {render} shown")
     if (freshness := stream.get("freshness")) and freshness["turns"]:
@@ -123,14 +141,15 @@ def _seen(stream: Mapping[str, Any]) -> list[str]:
         f"{name} {percent(things[name])}" for name in ("precision", "recall") if things[name] is not None
     ]
     if things["direction_error_deg"] is not None:
-        right.append(f"median direction error {things['direction_error_deg']:.0f} degrees")
+        degrees = f"{things['direction_error_deg']:.0f}"
+        right.append(f"median direction error {degrees} {'degree' if degrees == '1' else 'degrees'}")
     bad = {state: seconds for state, seconds in stream["health"].items() if state != "ok" and seconds}
     picture = ", ".join(f"{state.replace('_', '')} {seconds:g} s" for state, seconds in bad.items())
     return [
         *([f"image: {printable(picture)} (no predictions)"] if bad else []),
         *([printable(moved)] if things["seen"] else []),
         *([f"ground truth: {', '.join(right)}"] if right else []),
-        *([f"events: {counted_in_words(stream['events'])}"] if any(stream["events"].values()) else []),
+        *([f"events: {counts_by_kind(stream['events'])}"] if any(stream["events"].values()) else []),
     ]
 
 
@@ -141,7 +160,7 @@ def _latency_table(stages: Mapping[str, Any]) -> Table:
         table.add_column(heading, justify="right")
     for name, stats in stages.items():
         cells = [short(stats[key]) for key in ("p50", "p95", "p99")]
-        table.add_row(Text(printable(_SUMS.get(name, name.replace("_", " ")))), *cells)
+        table.add_row(Text(printable(stage_name(name))), *cells)
     return table
 
 
@@ -152,14 +171,14 @@ def _result_table(streams: Mapping[str, Any]) -> Table:
     table.add_column("stream", max_width=24)
     for heading in (
         *(["accuracy"] if scored else []),
-        *("frames", "lost", "predicted/s", "predicted ms", "shown ms"),
+        *("frames", "dropped", "predicted/s", "predicted ms", "shown ms"),
     ):
         table.add_column(heading, justify="right", no_wrap=True)
     for stream_id, stream in streams.items():
-        lost, latency = sum(stream["dropped"].values()), stream["latency_ms"]
+        dropped, latency = sum(stream["dropped"].values()), stream["latency_ms"]
         cells = [
             Text(str(stream["captured"])),
-            Text(str(lost), "yellow" if lost else ""),
+            Text(str(dropped), "yellow" if dropped else ""),
             Text(short(stream["fps"]["prediction"]), "bold"),
             *(Text(_percentiles(latency[name])) for name in ("capture_to_prediction", "capture_to_render")),
         ]

@@ -7,7 +7,7 @@ from rich.text import Text
 from pipeline.account.stats import Histogram
 from pipeline.base.text import printable
 from pipeline.scene.sentence import NOTHING_MOVES
-from pipeline.view.number_text import p50_p95_p99, percent, short
+from pipeline.view.number_text import p50_p95_p99, percent, short, stage_name
 from pipeline.view.pipeline_view import PipelineView, StreamView, merge_losses
 
 HEADING = "bold cyan"
@@ -38,10 +38,10 @@ def streams_table(streams: dict[str, StreamView], width: int) -> RenderableType:
     table = Table(box=None, padding=(0, 2 if wide else 1, 0, 0), pad_edge=False, header_style=HEADING)
     table.add_column("stream", max_width=24 if wide else 11, no_wrap=True)
     table.add_column("state", max_width=15 if wide else 8, no_wrap=True)
-    table.add_column("epoch" if wide else "ep", justify="right")
+    table.add_column("reopened" if wide else "ep", justify="right")
     for heading in ("fps in/pred/out", "predicted ms" if wide else "predict ms", "shown ms"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for heading in ("past", "passes" if wide else "pass", "accuracy" if wide else "acc"):
+    for heading in ("past frames", "passes/frame", "accuracy") if wide else ("past", "pass", "acc"):
         table.add_column(heading, justify="right", no_wrap=True)
     if wide:
         table.add_column("shown", justify="right")
@@ -126,7 +126,7 @@ def stages_table(streams: dict[str, StreamView], names: list[str], width: int, g
             for stream in group:
                 total.merge(stream.total.latency.get(name, Histogram()))
             together.append(p50_p95_p99(total if total.total else None))
-        table.add_row(Text(printable(name.replace("_", " "))), *together)
+        table.add_row(Text(printable(stage_name(name))), *together)
     return table
 
 

@@ -210,8 +210,8 @@ class FramePublisher(Publisher):
         elif now >= stream.report_at and frame.policy == "every":
             stream.report_at = now + _HELD_AGAIN_S
             self._events.append(
-                f"{frame.id.stream_id}: held up for {_HELD_S:g} s or more: an inference or sink worker is "
-                "not taking frames, and this stream must not drop any"
+                f"{frame.id.stream_id}: no frame sent for {_HELD_S:g} s or more: an inference or sink worker "
+                "is not taking frames, and capture waits instead of dropping them"
             )
         return False
 

@@ -9,10 +9,11 @@ from pipeline.scene.sentence import (
     camera_in_words,
     camera_symbol,
     count_in_words,
-    counted_in_words,
+    counts_by_kind,
     event_in_words,
     health_in_words,
     in_words,
+    is_answered,
     run_in_words,
     seen_now,
 )
@@ -120,7 +121,7 @@ def test_a_camera_that_stands_still_is_not_mentioned() -> None:
         ((1, {"up": 2.0}, 3.0, 0.5), "1 thing moved, always up; longest 3.0 s, fastest 0.50 widths/s"),
         (
             (9, {"left": 6.2, "up": 3.8}, 12.44, 0.305),
-            "9 things moved, mostly left (62% of the time); longest 12.4 s, fastest 0.30 widths/s",
+            "9 things moved, most often left (62% of the time); longest 12.4 s, fastest 0.30 widths/s",
         ),
         (
             (9, {"left": 4.0, "up": 3.0, "down": 3.0}, 5.0, 0.1),
@@ -143,7 +144,7 @@ def test_what_was_seen_over_a_run(
         ("left", "once", "yard: something left, going left"),
         ("stayed", "start", "yard: something has stayed for 12 s"),
         ("wrong_way", "start", "yard: something is moving the wrong way, going left"),
-        ("signal_back", "once", "yard: signal back after 12 s"),
+        ("signal_back", "once", "yard: frames are arriving again after 12 s"),
         ("latency", "end", "yard: prediction latency was over the limit for 12 s"),
         ("crossed", "end", "yard: crossed end"),
     ],
@@ -167,7 +168,7 @@ def test_an_event_in_words(kind, phase, words):
     [
         ("covered", "camera covered", "camera was covered"),
         ("over_exposed", "image overexposed", "image was overexposed"),
-        ("signal_lost", "signal lost", "signal was lost"),
+        ("signal_lost", "no frames arriving", "no frames were arriving"),
     ],
 )
 def test_the_health_of_the_picture_in_words(kind, words, over):
@@ -195,8 +196,8 @@ def test_a_crossing_in_words():
 
 def test_events_are_counted_in_words():
     assert (
-        counted_in_words({"moving": 2, "crossed": 3, "left": 0, "wrong_way": 1})
-        == "3 crossed, 2 moving, 1 wrong way"
+        counts_by_kind({"moving": 2, "crossed": 3, "left": 0, "wrong_way": 1})
+        == "crossed 3, moving 2, wrong_way 1"
     )
 
 
@@ -206,3 +207,28 @@ def test_each_fault_of_a_picture_has_words_of_its_own() -> None:
         for phase in ("start", "end"):
             event = msgspec.convert({**about, "kind": kind, "phase": phase}, Event)
             assert event_in_words(event) != f"{kind} {phase}".replace("_", " "), kind
+
+
+def test_a_duration_under_half_a_second_is_not_0_s() -> None:
+    end = Event(id="2", time="", stream_id="door", kind="latency", phase="end", start="1", for_s=0.4)
+    assert event_in_words(end) == "prediction latency was over the limit for less than 1 s"
+
+
+def test_a_test_message_does_not_read_like_an_event() -> None:
+    event = Event(id="1", time="", stream_id="test", kind="entered", phase="once", zone="test")
+    assert event_in_words(msgspec.structs.replace(event, why={"test": True})) == "this is a test message"
+    assert event_in_words(event) == "test: something entered"
+
+
+@pytest.mark.parametrize(
+    ("kind", "phase", "why", "answered"),
+    [
+        ("signal_lost", "end", {}, True),
+        ("worker_down", "end", {}, True),
+        ("signal_lost", "end", {"ended": "the stream has ended"}, False),
+        ("signal_lost", "start", {}, False),
+        ("covered", "end", {}, False),
+    ],
+)
+def test_the_end_of_an_outage_is_told_by_what_is_back(kind, phase, why, answered) -> None:
+    assert is_answered(Event(id="2", time="", stream_id="door", kind=kind, phase=phase, why=why)) == answered

@@ -24,4 +24,9 @@ def test_a_gap_is_counted_from_the_frame_before_also_where_another_worker_had_it
     assert resets.before(frame(7001), None, stats, 0) == "time_jump"
     assert resets.before(frame(7002), "reconnect", stats, 0) == "reconnect"
     assert stats.resets == {"gap": 1, "time_jump": 1, "reconnect": 1}
-    assert told == [f"door: cache emptied: {why}" for why in ("gap", "time_jump", "reconnect")]
+    assert [line.partition(" (")[2] for line in told] == [
+        f"cache reset: {why})" for why in ("gap", "time_jump", "reconnect")
+    ]
+    assert told[0].startswith(
+        "door: past frames discarded, because no frame arrived for longer than history.m"
+    )

@@ -136,7 +136,7 @@ def check_summary(outcome: Outcome) -> None:
         "predicted ms",
         "shown ms",
         "demo.mp4",
-        "every frame accounted for",
+        "no frame dropped",
     ):
         assert wanted in text
     assert outcome.err == ""

@@ -1,6 +1,8 @@
 """The monitor as a program: it waits for workers, ends in order and writes its report."""
 
+import contextlib
 import json
+import re
 import signal
 from pathlib import Path
 
@@ -14,7 +16,9 @@ from pipeline.wire.encoding import encode_stats
 from pipeline.wire.publisher import Publisher
 from pipeline.wire.security import SecurityPolicy
 from tests.support import free_port
-from tests.workers.program import Program, until
+from tests.workers.films import camera_film
+from tests.workers.pipeline import quick_model, streams
+from tests.workers.program import RUN_S, START_S, Program, until
 from workers.rundir import run_folder
 
 
@@ -111,3 +115,43 @@ def test_a_monitor_that_started_after_a_worker_says_what_may_be_missing(place: P
     written = json.loads(report.read_text())
     assert written["monitor"]["already_running"] == ["sink"]
     assert written["streams"]["door"]["dropped"] == {"sink.before_monitor": 5}
+
+
+@pytest.mark.slow
+def test_a_killed_and_restarted_inference_worker_in_the_reports_of_an_early_and_a_late_monitor(
+    place: Path,
+) -> None:
+    def start(command: str, *more: str, name: str = "") -> Program:
+        return running.enter_context(Program(place, command, *more, name=name or command))
+
+    def shown() -> int:
+        return max(map(int, re.findall(r"shown (\d+)", early.out)), default=0)
+
+    with contextlib.ExitStack() as running:
+        early = start("monitor", "--report", "report.json", name="early")
+        early.wait_for("no worker answers yet")
+        film = camera_film(place / "film.mp4", frames=3000)
+        capture = start("capture", *streams({"id": "cam", "source": str(film), "policy": "newest"}))
+        inference = start("inference", *quick_model())
+        sink = start("sink", "--headless", "--no-web", "--set", "run.output_dir=")
+        until(lambda: shown() > 20, "predictions of the first process", START_S, lambda: early.out)
+        inference.signal(signal.SIGKILL)
+        inference.process.wait()
+        before = shown()
+        until(lambda: shown() > before + 20, "frames without inference", RUN_S, lambda: early.out)
+        again = start("inference", *quick_model(), name="again")
+        early.wait_for(r"not predicted \d+ \(.*lost\.worker_restart \d+", RUN_S)
+        late = start("monitor", "--report", "report.json", name="late")
+        late.wait_for("monitor: started after capture, inference, sink: ", RUN_S)
+        for program in (early, late, capture, again, sink):
+            program.signal(signal.SIGINT)
+        outcomes = [program.finish() for program in (early, late)]
+    found = [outcome.report["streams"]["cam"] for outcome in outcomes]
+    reports = [outcome.report.get("monitor", {}).get("already_running", []) for outcome in outcomes]
+    assert reports == [[], ["capture", "inference", "sink"]]
+    assert found[0]["not_predicted"]["lost.worker_restart"] > 0, outcomes[0].told()
+    assert found[1]["not_predicted"]["inference.before_monitor"] > 0, outcomes[1].told()
+    for stream, outcome in zip(found, outcomes, strict=True):
+        assert "inference.absent" not in stream["not_predicted"], outcome.told()
+        with_prediction = stream["rendered"] - sum(stream["rendered_without_prediction"].values())
+        assert stream["predicted"] >= with_prediction > 20, outcome.told()

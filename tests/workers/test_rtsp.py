@@ -87,7 +87,7 @@ def test_a_signal_that_is_cut_or_stalls_is_told_to_be_lost_and_to_be_back(place:
         assert again["for_s"] >= 5.0
         assert "evidence" not in again
     assert outcome.stream("gate")["events"] == {"signal_lost": 2, "signal_back": 2}
-    assert "gate: signal back after" in outcome.out
+    assert "gate: frames are arriving again after" in outcome.out
 
 
 @pytest.mark.slow

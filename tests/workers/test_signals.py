@@ -33,7 +33,8 @@ def test_one_signal_ends_a_run_in_order(number: signal.Signals, place: Path) -> 
     with_prediction = stream["rendered"] - sum(stream["rendered_without_prediction"].values())
     assert 5 <= with_prediction <= len(outcome.predictions) <= stream["predicted"]
     assert {worker["restarts"] for worker in outcome.report["workers"].values()} == {0}
-    assert "every frame accounted for" in outcome.out
+    assert " dropped" in outcome.out[outcome.out.index("Summary") :].splitlines()[-1], outcome.told()
+    assert "UNACCOUNTED" not in outcome.out
     assert outcome.err == ""
 
 

@@ -264,7 +264,7 @@ def test_the_header_says_the_worst_since_when_and_what_comes_next():
         assert page.title() == "! inference down - KVQ Stream"
         said = page.locator("#said").inner_text()
         assert re.fullmatch(r"inference down since \d\d:\d\d:\d\d", said), "nothing that counts up"
-        assert page.locator("#also summary").inner_text() == "and 1 more"
+        assert page.locator("#also summary").inner_text() == "and 1 more problem"
         page.locator("#also summary").press("Enter")
         assert page.locator("#also li").inner_text().startswith("link to capture at tcp://a:1 down")
         view.take_workers([], {})

@@ -337,7 +337,7 @@ def test_a_stream_that_is_held_up_for_long_says_so(
             seq += publisher.send_frame(frame(seq, "every"), timeout_s=0.01)
             events += publisher.pop_events()
         (event,) = events
-        assert event.startswith("door: held up for 0.3 s or more")
+        assert event.startswith("door: no frame sent for 0.3 s or more")
 
 
 READER = """

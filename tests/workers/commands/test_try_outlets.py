@@ -50,4 +50,4 @@ def test_each_outlet_gets_one_event_and_says_what_came_back(place: Path) -> None
     ]
     assert (outcome.code, outcome.err) == (3, "")
     assert json.loads(good.taken[0].body)["kind"] == "entered"
-    assert json.loads(good.taken[1].body)["message"].startswith("test: something entered")
+    assert json.loads(good.taken[1].body)["message"].startswith("this is a test message")

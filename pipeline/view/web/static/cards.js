@@ -175,6 +175,6 @@ export async function showMotion(card) {
 
 function spanOf(minutes, known) {
   const span = minutes.length - minutes.findIndex((share) => share != null);
-  const seen = known < span ? `, ${known} of them observed` : "";
+  const seen = known < span ? ` (frames in ${known} of them)` : "";
   return (span < minutes.length ? `Last ${span} min` : "Last hour") + seen;
 }

@@ -72,11 +72,13 @@ function take(event, isNew) {
     if (isNew && row.end === null) askForEvidence(row, 0); // its clip is complete only now
     row.end = event;
     const why = event.why?.ended ? `; ${event.why.ended}` : "";
-    showText(row.lasted, `lasted ${lasting((event.for_s ?? 0) * 1000)}${why}`);
+    showText(row.lasted, `lasted ${heldFor(event.for_s ?? 0)}${why}`);
   } else if (event.phase === "start" && !row.end) showText(row.lasted, "ongoing");
   showOrHide(row);
   none.hidden = anyInView();
 }
+
+const heldFor = (seconds) => (seconds < 0.5 ? "less than 1 s" : lasting(seconds * 1000));
 
 function makeRow(id, event) {
   const root = make("li");

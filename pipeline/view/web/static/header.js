@@ -30,10 +30,12 @@ function sentence(trouble, now) {
   return `${since(trouble)}${lasted}, ${trouble.next} ${wait > 0 ? `in ${Math.ceil(wait / 1000)} s` : "now"}`;
 }
 
+const problems = (count) => `${count} more problem${count === 1 ? "" : "s"}`;
+
 function showAlso(troubles, more, now) {
   also.hidden = troubles.length === 0;
   const [summary, list] = also.children;
-  showText(summary, troubles.length ? `and ${troubles.length + more} more` : "");
+  showText(summary, troubles.length ? `and ${problems(troubles.length + more)}` : "");
   while (list.children.length > troubles.length) list.lastElementChild.remove();
   while (list.children.length < troubles.length) list.append(make("li"));
   troubles.forEach((trouble, index) => showText(list.children[index], sentence(trouble, now)));
