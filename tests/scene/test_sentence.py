@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import msgspec
 import pytest
 
@@ -6,6 +8,7 @@ from pipeline.base.event import Event
 from pipeline.base.moving_thing import Thing
 from pipeline.base.picture_state import FAULTS
 from pipeline.scene.sentence import (
+    IN_PLACE,
     camera_in_words,
     camera_symbol,
     count_in_words,
@@ -206,3 +209,8 @@ def test_each_fault_of_a_picture_has_words_of_its_own() -> None:
         for phase in ("start", "end"):
             event = msgspec.convert({**about, "kind": kind, "phase": phase}, Event)
             assert event_in_words(event) != f"{kind} {phase}".replace("_", " "), kind
+
+
+def test_the_reference_of_predictions_names_the_speed_below_which_a_direction_means_nothing() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "predictions.md").read_text()
+    assert f"Below a speed of {IN_PLACE}" in page
