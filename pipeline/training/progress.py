@@ -200,9 +200,14 @@ def watched(
 
 def _in_lines(items: Iterable[T], what: str, total: int) -> Iterator[T]:
     started_s = done_s = time.monotonic()
-    number = 0
+    number = told = 0
+    told_s = started_s
 
     def report() -> None:
+        nonlocal told, told_s
+        if number == told and time.monotonic() - told_s < _SILENCE_S:
+            return
+        told, told_s = number, time.monotonic()
         print_stage(f"{what}: {number} of {total}, {_left(number, total - number, started_s, done_s)}")
 
     print_stage(f"{what}: 0 of {total}")

@@ -110,7 +110,7 @@ def _stream_table(stream_id: str, stream: Mapping[str, Any], things: Iterable[st
     if stream["unaccounted"]:
         frames.append(f"; {stream['unaccounted']} unaccounted for", "bold red")
     table.add_row("frames", frames)
-    predicted = f"{stream['predicted']} predicted with {stream['backbone_passes']} backbone passes"
+    predicted = f"{stream['predicted']} frames with {stream['backbone_passes']} backbone passes"
     if stream.get("reused"):
         predicted += f", {stream['reused']} reused"
     if any(stream.get("not_predicted", {}).values()):

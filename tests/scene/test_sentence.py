@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import msgspec
 import pytest
 
@@ -6,6 +8,7 @@ from pipeline.base.event import Event
 from pipeline.base.moving_thing import Thing
 from pipeline.base.picture_state import FAULTS
 from pipeline.scene.sentence import (
+    IN_PLACE,
     camera_in_words,
     camera_symbol,
     count_in_words,
@@ -232,3 +235,8 @@ def test_a_test_message_does_not_read_like_an_event() -> None:
 )
 def test_the_end_of_an_outage_is_told_by_what_is_back(kind, phase, why, answered) -> None:
     assert is_answered(Event(id="2", time="", stream_id="door", kind=kind, phase=phase, why=why)) == answered
+
+
+def test_the_reference_of_predictions_names_the_speed_below_which_a_direction_means_nothing() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "predictions.md").read_text()
+    assert f"Below a speed of {IN_PLACE}" in page

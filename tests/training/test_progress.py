@@ -108,6 +108,7 @@ def test_a_long_item_is_not_silent(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stage_lines, "EVERY_S", 0.01)
+    monkeypatch.setattr("pipeline.training.progress._SILENCE_S", 0.01)
     console, printed = Console(file=io.StringIO(), force_terminal=False), [""]
 
     def read() -> str:

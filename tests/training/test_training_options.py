@@ -28,6 +28,12 @@ def test_the_shipped_network_was_trained_with_the_shipped_recipe_of_dense_motion
     assert made_with.items() <= recipe.items()
 
 
+def test_the_shipped_network_began_with_random_weights() -> None:
+    metadata = load_checkpoint("motion_resnet18").metadata
+    recipes = [run["recipe"] for run in (*metadata["runs_before"], metadata) if "recipe" in run]
+    assert [recipe.get("init") for recipe in recipes] == ["", *["motion_resnet18"] * (len(recipes) - 1)]
+
+
 def test_the_command_line_wins_over_single_keys_and_these_over_the_file(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text("seed = 1\nbatch_size = 2\nout = 'a'\n[scene]\ndark_share = 0.5\n")

@@ -132,7 +132,7 @@ def check_summary(outcome: Outcome) -> None:
     for wanted in (
         "accuracy",
         f"{FRAMES} captured = {FRAMES} shown + dropped 0",
-        f"{FRAMES} predicted with {FRAMES} backbone passes",
+        f"{FRAMES} frames with {FRAMES} backbone passes",
         "predicted ms",
         "shown ms",
         "demo.mp4",

@@ -107,7 +107,7 @@ def test_unchanged_pictures_leave_out_the_backbone_and_change_no_answer(place: P
     assert outcome.report["runtime"]["backend"] == backend
     stream = outcome.stream("screen")
     assert (stream["predicted"], stream["reused"], stream["backbone_passes"]) == (11, 5, 6)
-    assert "11 predicted with 6 backbone passes, 5 reused" in outcome.out
+    assert "11 frames with 6 backbone passes, 5 reused" in outcome.out
 
     model = load_checkpoint(small_checkpoint())
     runtime, history = open_torch(model, Options(device="cpu")), StreamHistory[int](model.num_past)
