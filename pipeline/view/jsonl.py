@@ -18,10 +18,10 @@ class _Line(msgspec.Struct, frozen=True, kw_only=True):
     epoch: int
     seq: int
     capture_ns: int
-    media_s: float | msgspec.UnsetType = msgspec.UNSET
     depth: int
     top: list[tuple[str, float]]
     generation: int
+    media_s: float | msgspec.UnsetType = msgspec.UNSET
     things: list[dict[str, Any]] | msgspec.UnsetType = msgspec.UNSET
     camera: dict[str, Any] | msgspec.UnsetType | None = msgspec.UNSET
     sight: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
@@ -49,10 +49,10 @@ class PredictionWriter(LineFile):
             epoch=prediction.epoch,
             seq=prediction.seq,
             capture_ns=prediction.capture_ns,
-            media_s=msgspec.UNSET if pts_ns is None else round(pts_ns / 1e9, 6),
             depth=prediction.depth,
             top=[(label, round(score, 6)) for label, score in prediction.top],
             generation=prediction.generation,
+            media_s=msgspec.UNSET if pts_ns is None else round(pts_ns / 1e9, 6),
             things=things,
             camera=camera,
             sight=_rounded(prediction.sight) if prediction.sight else msgspec.UNSET,
