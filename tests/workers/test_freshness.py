@@ -72,9 +72,7 @@ def test_a_machine_that_is_too_slow_for_its_camera_says_so_and_what_helps(place:
     assert cam["not_predicted"]["inference.overflow"] > cam["received"] / 3
     logged, summary = outcome.out.split("Summary")
     for text in (logged, " ".join(summary.replace("│", " ").split())):
-        assert "inference cannot keep up: lower the frame rate (webcam: capture.fps)" in text, (
-            outcome.told()
-        )
+        assert "inference cannot keep up: lower the frame rate (webcam: capture.fps)" in text, outcome.told()
 
 
 def test_inference_that_stands_still_again_and_again_gets_fewer_frames_and_all_of_them_later(
