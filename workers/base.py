@@ -64,6 +64,7 @@ class Worker(ABC):
 
     Attributes:
         stats: Counts of this process so far.
+        began_ns: Unix time at which its first known process of this run started.
         resources: Closed at the end in reverse order, even after a failure; filled by ``open``.
     """
 
@@ -92,6 +93,7 @@ class Worker(ABC):
         self.stats = WorkerStats(
             worker=name, role=self.role, session=now_ns(), host=socket.gethostname(), pid=self._process.pid
         )
+        self.began_ns = min((stats.session for stats in former), default=self.stats.session)
         self.resources = contextlib.ExitStack()
         self._rates: dict[str, Rate] = {}
         self._publishers: list[Publisher] = []

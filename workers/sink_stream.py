@@ -209,7 +209,7 @@ class SinkStream:
             answer.attention if answer else None,
             held=self._held,
             watched=self._finder.watched(),
-            ground_speeds=self._finder.ground_speeds(prediction) if prediction else {},
+            ground_speeds=self._finder.ground_speeds(self._held) if self._held else {},
             trouble=self.trouble(frame),
             fps=self.stats.fps or None,
             latency_ms=latency_ms,

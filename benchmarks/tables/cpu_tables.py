@@ -11,7 +11,8 @@ def operators() -> str:
         [kind, f"{step[kind]:.2f}", f"{plain[kind]:.2f}"] for kind in sorted(step, key=lambda k: -step[k])
     ]
     rows.append(["**all**", f"**{sum(step.values()):.2f}**", f"**{sum(plain.values()):.2f}**"])
-    about = f"ResNet-{document['depth']}, {document['size_px']} px, OpenVINO fp32, minima of {document['runs']} runs"
+    network = f"ResNet-{document['depth']}, {document['size_px']} px, OpenVINO fp32"
+    about = f"{network}, minima of {document['runs']} runs"
     return table(["ms", "step", "plain ResNet"], rows) + source("operators_cpu.json", about=about)
 
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import msgspec
 
 from pipeline.base.quantities import Share, Wait
-from pipeline.flow.worker_load import PressureLimits, WorkerLoad, pressure_of
+from pipeline.flow.worker_load import Pressure, PressureLimits, WorkerLoad, pressure_of
 
 _S = 1_000_000_000
 _AT_ONCE = 0.05
@@ -65,40 +65,41 @@ class Scaler:
         self._idle_since_ns: int | None = None
         self._changed_ns: int | None = None
 
-    def wanted(self, loads: Collection[WorkerLoad], present: int, now_ns: int) -> Wanted:
+    def wanted(self, loads: Collection[WorkerLoad], present: int, now_ns: int, *, missing: int = 0) -> Wanted:
         """The wanted number of workers.
 
         Args:
             loads: The newest report of each running worker.
             present: Number of workers, including those that are starting and excluding drained ones.
             now_ns: Current time.
+            missing: How many of ``present`` have not started yet; no more are added while they wait for room.
         """
-        wanted = self._wanted(loads, present, now_ns)
+        wanted = self._wanted(loads, present, now_ns, missing)
         if wanted.workers != present:
             self._changed_ns = now_ns
             self._suffers_since_ns = self._idle_since_ns = None
         return wanted
 
-    def _wanted(self, loads: Collection[WorkerLoad], present: int, now_ns: int) -> Wanted:
+    def _wanted(self, loads: Collection[WorkerLoad], present: int, now_ns: int, missing: int) -> Wanted:
         policy, pressure = self._policy, pressure_of(loads)
         bounded = min(max(present, policy.least), policy.most)
         if bounded != present:
             return Wanted(bounded, f"the policy allows {policy.least} to {policy.most} workers")
         dropped, age = pressure.dropped / policy.limits.dropped, pressure.age_ms / policy.limits.age_ms
-        said = f"{pressure.dropped:.1%} of the frames dropped, predictions {pressure.age_ms:.0f} ms old"
         suffers = max(dropped, age) > 1 and pressure.busy >= policy.goal_busy
         fewer = max(present - max(int(_AT_ONCE * present), 1), policy.least)
         idle = max(dropped, age) < _CALM and pressure.busy * present <= policy.keep_busy * fewer
         self._suffers_since_ns = _since(self._suffers_since_ns, suffers, now_ns)
         self._idle_since_ns = _since(self._idle_since_ns, idle, now_ns)
-        if self._lasts(self._suffers_since_ns, policy.more_after_s, now_ns) and self._rested(now_ns):
+        is_long = self._lasts(self._suffers_since_ns, policy.more_after_s, now_ns)
+        if is_long and not missing and self._rested(now_ns):
             needed = math.ceil(
                 pressure.busy / (1 - min(pressure.dropped, 0.9)) * len(loads) / policy.goal_busy
             )
-            return Wanted(min(max(present + 1, needed), policy.most), said)
+            return Wanted(min(max(present + 1, needed), policy.most), _overload(pressure, policy.limits))
         if self._lasts(self._idle_since_ns, policy.fewer_after_s, now_ns):
             return Wanted(fewer, f"workers are busy {pressure.busy:.0%} of the time")
-        return Wanted(present, said)
+        return Wanted(present, "no change is due")
 
     def _rested(self, now_ns: int) -> bool:
         return self._changed_ns is None or now_ns - self._changed_ns >= self._policy.more_pause_s * _S
@@ -106,6 +107,14 @@ class Scaler:
     @staticmethod
     def _lasts(since_ns: int | None, seconds: float, now_ns: int) -> bool:
         return since_ns is not None and now_ns - since_ns >= seconds * _S
+
+
+def _overload(pressure: Pressure, limits: PressureLimits) -> str:
+    """The values that exceed their limits, in words."""
+    dropped = f"{pressure.dropped:.1%} of the frames were dropped (limit {limits.dropped:.1%})"
+    late = f"predictions were {pressure.age_ms:.0f} ms old (limit {limits.age_ms:.0f} ms)"
+    over = [dropped] if pressure.dropped > limits.dropped else []
+    return " and ".join(over + ([late] if pressure.age_ms > limits.age_ms else []))
 
 
 def _since(since_ns: int | None, is_so: bool, now_ns: int) -> int | None:

@@ -32,7 +32,7 @@ DIRECTIONS = ("right", "up-right", "up", "up-left", "left", "down-left", "down",
 
 
 def in_words(things: Sequence[Thing]) -> str:
-    """Such as "2 things moving: right 0.12 widths/s, left 0.05"; fastest first, at most three."""
+    """What is moving, such as "2 things moving: right 0.12 widths/s, left 0.05"; the fastest three."""
     if not things:
         return count_in_words(things)
     going = sorted((thing for thing in things if thing.speed >= IN_PLACE), key=lambda thing: -thing.speed)
@@ -48,7 +48,7 @@ def in_words(things: Sequence[Thing]) -> str:
 
 
 def count_in_words(things: Sequence[Thing]) -> str:
-    """Such as "2 things moving"."""
+    """How many things are moving, such as "2 things moving"."""
     if not things:
         return NOTHING_MOVES
     return "1 thing moving" if len(things) == 1 else f"{len(things)} things moving"
@@ -87,14 +87,14 @@ def run_in_words(
 
 
 def health_in_words(state: PictureState, for_s: float) -> str:
-    """Such as "camera covered for 12 s"."""
+    """An image state and its duration, such as "camera covered for 12 s"."""
     seconds = round(for_s)
     lasting = f"{seconds} s" if seconds < 120 else f"{seconds // 60} min"
     return f"{_HEALTH[state]} for {lasting}"
 
 
 def event_in_words(event: Event) -> str:
-    """Such as "gate: crossed forward, going left"; equal events have the same words."""
+    """An event in words, such as "gate: crossed forward, going left"; equal events have the same words."""
     going = "" if event.direction_deg is None else f", going {direction_name(event.direction_deg)}"
     after, lasted = (f" {word} {event.for_s or 0:.0f} s" for word in ("after", "for"))
     words = {
@@ -133,7 +133,7 @@ def _worker(event: Event) -> str:
 
 
 def counted_in_words(events: Mapping[str, int]) -> str:
-    """Such as "3 crossed, 1 moving"; an event with a start and an end counts once."""
+    """Events by kind, such as "3 crossed, 1 moving"; an event with a start and an end counts once."""
     return ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in sorted(events.items()) if count)
 
 
@@ -143,7 +143,7 @@ def direction_name(direction_deg: float) -> str:
 
 
 def camera_in_words(camera: CameraMotion) -> str:
-    """Such as "camera pans right and zooms in"; the larger motion comes first."""
+    """The camera's motion, such as "camera pans right and zooms in"; the larger motion comes first."""
     motions = _motions(camera)
     return f"camera {' and '.join(words for _, words in motions[:2])}" if motions else "camera still"
 

@@ -155,7 +155,7 @@ class Visits:
             self._pass(visit, at, is_told=max(came_at, visit.fastest) > _IN_PLACE)
 
     def _pass(self, visit: Visit, at: Moment, *, is_told: bool = True) -> None:
-        """Processes a passage in or out."""
+        """Processes a passage into or out of the zone."""
         if visit.entered:
             if is_told:
                 self._leave(visit, visit.entered, at)

@@ -20,6 +20,7 @@ from pipeline.view.canvas import (
     put_text,
     text_size,
 )
+from pipeline.view.held_prediction import FRESH_MS, held_age_ms
 from pipeline.wire.messages import Prediction
 
 _LEAST = 0.01  # hides rows of 0%; the best label is always shown
@@ -38,8 +39,8 @@ def draw_label_bar(
     Args:
         canvas: Image, drawn on in place.
         frame: The frame; if its prediction is scored, the best label gets a tick or a cross.
-        prediction: The frame's prediction.
-        held: Shown dimmed with its age if the frame has no prediction.
+        prediction: The frame's prediction; dimmed, with a note, if it had no past frame to compare with.
+        held: Shown if the frame has no prediction; dimmed, with its age, unless it is fresh.
         room_px: Maximum width of the panel in pixels.
 
     Returns:
@@ -50,7 +51,9 @@ def draw_label_bar(
     row, pad, margin = scale.px(23), scale.px(8), scale.px(10)
     truth = frame.truth if prediction is not None and prediction.scored else None
     right = shown is not None and bool(shown.top) and truth == shown.top[0][0]
-    notes = _notes(frame, prediction, held, None if right else truth)
+    is_old = prediction is None and not (held and abs(held_age_ms(frame, held)) <= FRESH_MS)
+    has_past = shown is not None and shown.depth > 0
+    notes = _notes(frame, prediction, held, None if right else truth) if is_old or prediction else []
     most_rows = max(1, (scale.height // 3 - 2 * pad) // row - len(notes))
     likely = (
         [entry for rank, entry in enumerate(shown.top) if rank == 0 or entry[1] >= _LEAST] if shown else []
@@ -64,7 +67,7 @@ def draw_label_bar(
     for rank, (name, score) in enumerate(top):
         line = Box(inner.x, inner.y + rank * row, inner.width, inner.height)
         mark = None if truth is None or rank > 0 else right
-        _label_row(canvas, line, name, score, scale, best=rank == 0, dim=prediction is None, mark=mark)
+        _label_row(canvas, line, name, score, scale, best=rank == 0, dim=is_old or not has_past, mark=mark)
     for number, (text, color) in enumerate(notes, start=len(top)):
         middle = inner.y + number * row + inner.height // 2
         fitted = fit_text(text, 0.4 * scale.unit, inner.width)
@@ -79,7 +82,9 @@ def _notes(
     if prediction is None and held is None:
         return [("no prediction yet", MUTED)]
     if prediction is None and held is not None:
-        return [(f"prediction from {(frame.capture_ns - held.capture_ns) / 1e6:.0f} ms ago", MUTED)]
+        return [(f"prediction from {held_age_ms(frame, held):.0f} ms ago", MUTED)]
+    if prediction is not None and not prediction.depth:
+        return [("no past frame to compare with", MUTED)]
     return [(f"truth: {missed}", BAD)] if missed is not None else []
 
 

@@ -28,6 +28,7 @@ from pipeline.view.canvas import (
     text_size,
 )
 from pipeline.view.direction_wheel import draw_legend
+from pipeline.view.held_prediction import FRESH_MS, KEPT_MS, held_age_ms, move_to
 from pipeline.view.label_bar import draw_label_bar
 from pipeline.view.thing_labels import draw_speeds
 from pipeline.view.things_overlay import draw_things
@@ -67,7 +68,8 @@ class Shown:
         frame: The frame; its image is not used.
         prediction: Its prediction; None if it has none.
         attention: The prediction's attention, laid out as in ``prediction.attention``.
-        held: The last known prediction, shown dimmed with its age if this frame has none.
+        held: The last known prediction, shown if this frame has none: like its own while it is fresh, then
+            dimmed with its age.
         watched: Zones and lines.
         ground_speeds: Metres per second by thing id; others have speeds in image widths per second.
         trouble: Fault of an image without prediction, shown instead of the labels.
@@ -100,10 +102,19 @@ class Shown:
     @property
     def past(self) -> list[FrameId]:
         """Frames whose images ``draw_overlay`` needs."""
-        if self.prediction is None:
+        prediction = self.drawn
+        if prediction is None:
             return []
         stream_id, session = self.frame.id.stream_id, self.frame.id.session
-        return [FrameId(stream_id, session, past.epoch, past.seq) for past in self.prediction.past]
+        return [FrameId(stream_id, session, past.epoch, past.seq) for past in prediction.past]
+
+    @property
+    def drawn(self) -> Prediction | None:
+        """The prediction whose motion is drawn: the frame's own, or the held one while it is recent."""
+        if self.prediction is not None or self.held is None or self.trouble is not None:
+            return self.prediction
+        is_recent = self.held.things is not None and abs(held_age_ms(self.frame, self.held)) <= KEPT_MS
+        return self.held if is_recent else None
 
 
 def draw_overlay(shown: Shown, image: Image, past_images: list[Image | None]) -> Image:
@@ -129,26 +140,36 @@ def draw_overlay(shown: Shown, image: Image, past_images: list[Image | None]) ->
 
 def paint_overlay(canvas: Image, shown: Shown, past_images: list[Image | None]) -> list[Box]:
     """Draws the overlay in place; returns the boxes of all panels."""
-    scale, prediction, watched = Scale.of(canvas), shown.prediction, shown.watched
+    scale, prediction, watched = Scale.of(canvas), shown.drawn, shown.watched
+    things = _things_now(shown, scale.width / scale.height)
     draw_watched(canvas, watched)
-    thumbnails = _draw_motion(canvas, prediction, shown.attention, past_images) if prediction else None
+    thumbnails = _draw_motion(canvas, shown, prediction, things, past_images) if prediction else None
     room = (thumbnails.x if thumbnails else scale.width) - 2 * scale.px(10)
     if shown.trouble is not None:
         labels = draw_banner(canvas, shown.trouble)
     else:
-        labels = draw_label_bar(canvas, shown.frame, prediction, held=shown.held, room_px=room)
+        labels = draw_label_bar(canvas, shown.frame, shown.prediction, held=shown.held, room_px=room)
     status = draw_status_line(canvas, _status(shown))
     panels = [labels, status, *([thumbnails] if thumbnails else [])]
-    if prediction is not None and prediction.things is not None:
+    if prediction is not None and things is not None:
         top = status.bottom + scale.px(6)
-        panels += _explain(canvas, prediction, prediction.things, panels, top, shown.ground_speeds or {})
+        panels += _explain(canvas, prediction, things, panels, top, shown.ground_speeds or {})
     return [*panels, *name_watched(canvas, watched, panels)]
+
+
+def _things_now(shown: Shown, aspect: float) -> list[Thing] | None:
+    """The moving objects of the frame; those of a held prediction are moved to the frame's time."""
+    if shown.prediction is not None:
+        return shown.prediction.things
+    held = shown.drawn
+    return None if held is None else move_to(held, held_age_ms(shown.frame, held), aspect)
 
 
 def _draw_motion(
     canvas: Image,
+    shown: Shown,
     prediction: Prediction,
-    attention: npt.NDArray[np.float16] | None,
+    things: list[Thing] | None,
     past_images: list[Image | None],
 ) -> Box | None:
     """Draws things and the past of the strongest; without dense motion, the motion measured by attention.
@@ -156,17 +177,18 @@ def _draw_motion(
     Returns:
         The box of the thumbnails, if there are any.
     """
-    things, layout, past = prediction.things, prediction.attention, prediction.past
+    layout, past = prediction.attention, prediction.past
     if things is not None:
-        draw_things(canvas, things)
+        is_fresh = abs(held_age_ms(shown.frame, prediction)) <= FRESH_MS
+        draw_things(canvas, things, tint=prediction is shown.prediction or is_fresh)
         slots = layout.past if layout else len(past)
         # Highest score first, but things that only move in place come last.
         known = sorted((thing for thing in things if thing.was), key=lambda thing: thing.speed < IN_PLACE)
         strongest = known[0] if known else None
         return draw_thumbnails(canvas, slots, past, past_images, thing=strongest) if slots else None
-    if layout is None or attention is None:
+    if layout is None or shown.attention is None:
         return None
-    weights = unfold(layout, attention)
+    weights = unfold(layout, shown.attention)
     if past:
         # the longer displacement, from t-2, is measured more accurately
         draw_motion_arrows(canvas, motion_field(weights, slot=-min(len(past), 2)))
@@ -224,7 +246,7 @@ def draw_status_line(canvas: Image, items: list[StatusItem]) -> Box:
 
 
 def _status(shown: Shown) -> list[StatusItem]:
-    frame, prediction = shown.frame, shown.prediction
+    frame, prediction = shown.frame, shown.drawn
     items = [
         StatusItem(frame.id.stream_id, 0, WHITE, bold=True),
         StatusItem(f"epoch {frame.id.epoch}", 6),
@@ -237,7 +259,10 @@ def _status(shown: Shown) -> list[StatusItem]:
     if prediction is not None and prediction.depth and prediction.things is not None:
         things = prediction.things
         items.append(StatusItem(in_words(things), 1, WHITE, short=count_in_words(things)))
-    if prediction is not None:
+    if prediction is not None and prediction is not shown.prediction:
+        age = round(held_age_ms(frame, prediction))
+        items.append(StatusItem(f"predicted {age} ms ago" if age > 0 else "predicted later", 4))
+    elif prediction is not None:
         layout = prediction.attention
         depth = f"past {prediction.depth}" + (f"/{layout.past}" if layout else "")
         complete = layout is None or prediction.depth == layout.past

@@ -25,12 +25,13 @@ def thing_color(thing: Thing) -> Color:
     return direction_color(thing.direction_deg) if thing.speed >= IN_PLACE else MUTED
 
 
-def draw_things(canvas: Image, things: Sequence[Thing]) -> None:
-    """Outlines and tints each thing, and draws its trail and arrow.
+def draw_things(canvas: Image, things: Sequence[Thing], *, tint: bool = True) -> None:
+    """Outlines each thing, and draws its trail and arrow.
 
     Args:
         canvas: Image, drawn on in place.
         things: Highest score first; drawn in reverse order.
+        tint: Whether to fill the outlines; False for positions that are only estimated.
     """
     scale = Scale.of(canvas)
     size = np.array([scale.width, scale.height], np.float32)
@@ -38,10 +39,11 @@ def draw_things(canvas: Image, things: Sequence[Thing]) -> None:
     for thing in reversed(things):
         outline = subpixel(rounded(np.array(thing.outline, np.float32).reshape(-1, 2) * size))
         shapes.append((thing, outline, thing_color(thing)))
-    with translucent(canvas, _TINT, [outline for _, outline, _ in shapes]) as tint:
-        for _, outline, color in shapes:
-            if len(outline):
-                cv2.fillPoly(tint, [outline], color, cv2.LINE_AA, SUBPIXEL_BITS)
+    if tint:
+        with translucent(canvas, _TINT, [outline for _, outline, _ in shapes]) as tinted:
+            for _, outline, color in shapes:
+                if len(outline):
+                    cv2.fillPoly(tinted, [outline], color, cv2.LINE_AA, SUBPIXEL_BITS)
     for thing, _, color in shapes:
         if thing.speed >= IN_PLACE:
             _draw_trail(canvas, thing, color, scale)

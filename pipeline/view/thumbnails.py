@@ -136,7 +136,7 @@ def _caption(canvas: Image, slot: str, frame: PastFrame | None, box: Box, scale:
 
 
 def age_in_words(age_ms: float) -> str:
-    """Such as "-204 ms"."""
+    """The age of a past frame, such as "-204 ms"."""
     return f"-{age_ms:.0f} ms" if age_ms < 9999.5 else f"-{age_ms / 1000:.0f} s"
 
 

@@ -299,7 +299,7 @@ class PredictionReceiver(LanedReceiver[ReceivedPrediction | BadPicture]):
         if message.generation < known:
             raise WireError(
                 "generation",
-                f"{message.stream_id}: an answer of generation {message.generation} is rejected: the stream "
+                f"{message.stream_id}: an answer of generation {message.generation} is refused: the stream "
                 f"has moved to another inference worker, generation {known}",
             )
         if isinstance(message, EndOfStream):

@@ -31,7 +31,28 @@ def test_as_many_are_asked_for_as_all_frames_need() -> None:
     scaler = Scaler(POLICY)
     wanted = [scaler.wanted(loads(10, 1.0, dropped=0.5), 10, second * S) for second in (0, 10)][-1]
     assert wanted.workers == 29  # 10 workers could do half: 20 that are busy for 70 % of their time
-    assert wanted.why == "50.0% of the frames dropped, predictions 50 ms old"
+    assert wanted.why == "50.0% of the frames were dropped (limit 2.0%)"
+
+
+def test_the_reason_names_only_what_exceeds_its_limit() -> None:
+    scaler = Scaler(POLICY)
+    wanted = [scaler.wanted(loads(10, 1.0, age_ms=3278.0), 10, second * S) for second in (0, 10)][-1]
+    assert wanted.why == "predictions were 3278 ms old (limit 500 ms)"
+    scaler = Scaler(POLICY)
+    both = loads(10, 1.0, dropped=0.5, age_ms=600.0)
+    wanted = [scaler.wanted(both, 10, second * S) for second in (0, 10)][-1]
+    assert wanted.why == (
+        "50.0% of the frames were dropped (limit 2.0%) and predictions were 600 ms old (limit 500 ms)"
+    )
+
+
+def test_no_more_are_asked_for_while_one_waits_for_room() -> None:
+    scaler, suffering = Scaler(POLICY), loads(10, 1.0, dropped=0.3)
+    waiting = [scaler.wanted(suffering, 11, second * S, missing=1).workers for second in range(200)]
+    assert set(waiting) == {11}
+    assert scaler.wanted(suffering, 11, 200 * S).workers > 11, "it has started, and is not enough"
+    fewest = [Scaler(POLICY).wanted([], 1, 0, missing=1).workers]
+    assert fewest == [POLICY.least]
 
 
 def test_new_ones_get_time_to_start_before_more_are_asked_for() -> None:

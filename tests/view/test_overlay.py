@@ -69,16 +69,18 @@ def test_frame_without_prediction_shows_no_attention():
     assert regions(changed(image, drawn)) == (True, False, True, False)
 
 
-def test_held_prediction_is_dimmer_and_gets_older():
+def test_held_prediction_is_dimmer_when_it_is_not_fresh_and_gets_older():
     image = picture(value=0)
     own = overlay_of(frame(image), prediction(), None, [])
     held = [
         overlay_of(frame(image), None, None, [], held=prediction(capture_ns=(1_000 - age) * MS))
-        for age in (100, 200)
+        for age in (300, 400)
     ]
+    fresh = overlay_of(frame(image), None, None, [], held=prediction(capture_ns=900 * MS))
     labels = np.s_[330:, :250]
     assert own[labels].max(axis=2).sum() > held[0][labels].max(axis=2).sum()
     assert (held[0] != held[1]).any()
+    assert (fresh[labels] == own[labels]).all()
 
 
 def test_own_prediction_comes_before_the_held_one():

@@ -150,7 +150,7 @@ def test_replayed_come_before_a_later_frame_that_is_sent_at_once(tmp_path: Path)
 def test_two_that_begin_at_once_get_them_both(tmp_path: Path) -> None:
     endpoint = f"ipc://{tmp_path}/frames"
     with publisher_at(endpoint) as publisher:
-        # Sent before anybody listens: a receiver that is there already may miss one of three that are sent at once.
+        # Sent before anybody listens: receivers that are there already may miss one of three sent at once.
         for seq in range(3):
             assert publisher.send_frame(shot(seq))
         with (

@@ -131,7 +131,7 @@ def test_who_waits_says_that_a_key_is_refused(place: Path, keys: Path) -> None:
         capture.signal(signal.SIGINT)
         assert capture.finish().code == 0
     assert outcome.code == 2, outcome.told()
-    assert outcome.err.startswith("error: no worker accepts this monitor: tcp://127.0.0.1:")
+    assert outcome.err.startswith("error: no worker answers this monitor: tcp://127.0.0.1:")
     assert "refuses the connection: run `keys allow" in outcome.err
 
 

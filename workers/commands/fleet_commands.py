@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +13,6 @@ from pipeline.base.config import Config
 from workers.commands.shared_options import (
     CONFIGURATION,
     Insecure,
-    Overrides,
     PlainLines,
     ReportFile,
     Seconds,
@@ -33,6 +33,16 @@ FleetFile = Annotated[
         rich_help_panel=CONFIGURATION,
     ),
 ]
+PipelineKeys = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Set one key of the workers' configuration, such as capture.encoding=jpeg; repeatable. Keys of "
+        "the fleet's own file are changed there.",
+        rich_help_panel=CONFIGURATION,
+    ),
+]
 Name = Annotated[
     str, typer.Option("--fleet", metavar="NAME", help="Name of the fleet, if several share a cluster.")
 ]
@@ -50,7 +60,7 @@ Node = Annotated[str, typer.Argument(metavar="NODE", help="A node's address or i
 @app.command(epilog=example("fleet up --config fleet.toml"))
 def up(
     config: FleetFile,
-    overrides: Overrides = None,
+    overrides: PipelineKeys = None,
     address: Address = "auto",
     insecure: Insecure = False,
     wait: Annotated[
@@ -68,19 +78,22 @@ def up(
     fleet, of_workers = _load(config, overrides, insecure=insecure)
     connect(fleet.name, address)
     actor = fleet_on_ray.up(fleet, of_workers)
-    until, told = time.monotonic() + wait, ""
+    until, told = time.monotonic() + wait, list[str]()
     while True:
         status = fleet_on_ray.call(actor, "status")
         missing = _not_ready(status["workers"], fleet.inference.scaling.least)
         missing += [name for name, stream in status["streams"].items() if stream["worker"] is None]
-        if (line := ", ".join(missing)) != told and missing:
-            print(f"waiting for {line}", flush=True)
-        told = line
+        lines = _waiting(status, missing)
+        for line in lines:
+            if line not in told:
+                print(line, flush=True)
+        told = lines
         if not missing or time.monotonic() > until:
             break
         time.sleep(0.2)
     _show(status)
     if missing:
+        print(f"not ready after {wait:g} s: {', '.join(missing)}; the fleet keeps running", file=sys.stderr)
         raise typer.Exit(1)
 
 
@@ -144,10 +157,19 @@ def drain(
     Exit code 1 means that the node still had streams after --wait.
     """
     names = _ask(fleet, address, "drain", node)
-    until = time.monotonic() + wait
-    while (left := _carried(_ask(fleet, address, "status"), names)) and time.monotonic() < until:
+    until, told = time.monotonic() + wait, None
+    while (left := _carried(status := _ask(fleet, address, "status"), names)) and time.monotonic() < until:
+        if (stuck := not _takers(status, names)) != told:
+            print(
+                f"no other worker can take {_streams(left)}: waiting up to {wait:g} s; Ctrl-C stops waiting, "
+                f"`fleet undrain {node} --fleet {fleet}` takes the drain back"
+                if stuck
+                else f"waiting for {_streams(left)} to move",
+                flush=True,
+            )
+        told = stuck
         time.sleep(0.2)
-    print(f"{', '.join(names)}: {f'{left} streams left' if left else 'no streams left'}")
+    print(f"{', '.join(names)}: {_streams(left)} left")
     if left:
         raise typer.Exit(1)
 
@@ -155,13 +177,14 @@ def drain(
 @app.command(epilog=example("fleet undrain 10.0.0.7"))
 def undrain(node: Node, fleet: Name = "kvq", address: Address = "auto") -> None:
     """Allow streams on a drained node again."""
-    print(f"{', '.join(_ask(fleet, address, 'undrain', node))}: accepts streams again")
+    names = _ask(fleet, address, "undrain", node)
+    print(f"{', '.join(names) or node}: {'accept' if len(names) > 1 else 'accepts'} streams again")
 
 
 @app.command(epilog=example("fleet monitor --config fleet.toml"))
 def monitor(
     config: FleetFile,
-    overrides: Overrides = None,
+    overrides: PipelineKeys = None,
     address: Address = "auto",
     seconds: Seconds = None,
     report: ReportFile = None,
@@ -225,8 +248,30 @@ def _not_ready(workers: dict[str, Any], least: int) -> list[str]:
     ]
 
 
+def _waiting(status: dict[str, Any], missing: list[str]) -> list[str]:
+    """What ``up`` waits for, one line each, and why if that is known."""
+    if not missing:
+        return []
+    whys = {name: status["workers"].get(name, {}).get("why") for name in missing}
+    return [f"waiting for {', '.join(missing)}", *(f"{name}: {why}" for name, why in whys.items() if why)]
+
+
 def _carried(status: dict[str, Any], names: list[str]) -> int:
     return sum(stream["worker"] in names for stream in status["streams"].values())
+
+
+def _takers(status: dict[str, Any], drained: list[str]) -> list[str]:
+    """Inference workers that can take the streams of drained ones."""
+    return [
+        name
+        for name, worker in status["workers"].items()
+        if worker["role"] == "inference" and worker["state"] == "ready"
+        if name not in drained and not worker["drain"]
+    ]
+
+
+def _streams(count: int) -> str:
+    return f"{count or 'no'} stream{'' if count == 1 else 's'}"
 
 
 def _show(status: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from pipeline.base.config import Config
 from workers import exit_codes
 from workers.commands.report import check_writable, write_report
-from workers.monitor import watch
+from workers.monitor import late_note, watch
 from workers.output import OutputConsole, print_errors
 
 
@@ -26,6 +26,9 @@ def run_monitor(
     report = watch(config, console, live=live, seconds=seconds, find=find)
     unwritten = write_report(report, report_file)
     if report_file and not unwritten:
+        if late := report.get("monitor"):
+            note = late_note(late["already_running"])
+            console.print(f"monitor: {note}", markup=False, highlight=False, soft_wrap=True)
         console.print(f"report {report_file}", markup=False, highlight=False, soft_wrap=True)
     print_errors(unwritten)
     return exit_codes.OUTPUT_LOST if unwritten else exit_codes.OK

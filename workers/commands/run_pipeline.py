@@ -9,8 +9,10 @@ from workers.commands.report import check_writable, write_report
 from workers.commands.stdout import reserved_stdout
 from workers.commands.worker import with_demo, with_output_folder
 from workers.control import check_control
+from workers.folder_check import check_folders
 from workers.model_check import check_model
 from workers.output import OutputConsole, print_errors
+from workers.page_check import check_page
 from workers.process import name_process
 from workers.rundir import note_endpoints, place_endpoints, run_folder
 from workers.screen import Screen
@@ -30,6 +32,7 @@ def run_pipeline(config: Config, report_file: Path | None) -> int:
     Raises:
         UserError: The input is not valid.
     """
+    check_folders(config)
     config = with_output_folder(with_demo(config))
     check_control(config)
     check_sharing(config)
@@ -37,6 +40,7 @@ def run_pipeline(config: Config, report_file: Path | None) -> int:
     check_model(config)
     check_sources(config)
     check_outlets(config)
+    check_page(config)
     made_folder = check_writable(report_file)
     name_process("supervisor")
     with reserved_stdout(config.sink.predictions, config.sink.events) as stdout:

@@ -103,7 +103,8 @@ Predictions = Annotated[
     typer.Option(
         "--predictions",
         metavar="FILE",
-        help="Write predictions as JSON lines, one object each; - is standard output.",
+        help="Write predictions as JSON lines, one object each, replacing an existing file; - is standard "
+        "output.",
         rich_help_panel=OUTPUT,
     ),
 ]
@@ -131,7 +132,7 @@ Events = Annotated[
     typer.Option(
         "--events",
         metavar="FILE",
-        help="Write events as JSON lines, one object each; - is standard output.",
+        help="Append events to this file as JSON lines, one object each; - is standard output.",
         rich_help_panel=OUTPUT,
     ),
 ]

@@ -31,7 +31,7 @@ class Agents(Protocol):
         """Sends a request to a worker through its agent; code 0 if it can't be sent or the worker is lost."""
 
     def trouble(self, name: str) -> str:
-        """Why an agent does not answer, if known, in one line; empty if it answers."""
+        """Why an agent does not answer, if known, in one line; empty if it answers. May take a while."""
 
     def keep(self, text: bytes) -> None:
         """Stores state for the next coordinator; it is durable when this returns."""

@@ -128,13 +128,18 @@ class Coordinator:
     def status(self) -> dict[str, Any]:
         """Streams, workers, their endpoints and recent actions, as plain JSON data."""
         with self._lock:
+            wanted = self._wanted_agents()
+        troubles = {name: self._agents.trouble(name) for name in wanted}  # slow: not while turns wait
+        with self._lock:
             now, table = now_ns(), self._owners.table
             moving = {move.stream_id: move.target for move in table.moving}
             return {
                 "fleet": self._fleet.name,
                 "waits": self._owners.waits_for(now) if self._has_begun.is_set() else _STARTS,
                 "streams": self._notebook.cameras.about(table.owners, moving, now),
-                "workers": {name: self._about(name, now) for name in self._wanted_agents()},
+                "workers": {
+                    name: self._about(name, troubles.get(name, ""), now) for name in self._wanted_agents()
+                },
                 "endpoints": self._roster.endpoints(),
                 "notes": self._notes.newest,
             }
@@ -153,10 +158,10 @@ class Coordinator:
         if not self._has_begun.wait(_BEGIN_S):
             raise FleetError("the coordinator is still starting: try again, or see fleet status")
 
-    def _about(self, name: str, now: int) -> dict[str, Any]:
+    def _about(self, name: str, trouble: str, now: int) -> dict[str, Any]:
         """The status of a worker; its streams come from the table, which is newer than the last beat."""
         told = {"role": role_of(name), **self._roster.about(name, now)}
-        if trouble := self._agents.trouble(name):
+        if trouble:
             told["why"] = trouble
         if name in self._slots.names:
             carried, draining = self._owners.carried(name), name in self._owners.table.draining
@@ -251,7 +256,8 @@ class Coordinator:
         staying = self._slots.names - self._slots.leaving
         used = staying - table.draining
         loads = [one.beat.load for one in self._roster.up("inference") if one.beat.worker in used]
-        wanted = self._scaler.wanted([load for load in loads if load], len(staying), now)
+        missing = sum(self._roster.is_missing(name) for name in staying)
+        wanted = self._scaler.wanted([load for load in loads if load], len(staying), now, missing=missing)
         for _ in range(wanted.workers - len(staying)):
             self._notes.add("more", worker=self._slots.start_one(), why=wanted.why)
         least_first = sorted(staying, key=lambda name: (carried(name), name))

@@ -1,5 +1,6 @@
 """The schema of ``fleet.toml``: agents, where they may run, and cameras."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -127,14 +128,18 @@ def load_fleet(path: Path, overrides: Sequence[str] = ()) -> tuple[Fleet, Config
 
     Args:
         path: The fleet's file.
-        overrides: ``"section.key=value"`` entries for the workers' configuration.
+        overrides: ``"section.key=value"`` entries for the workers' configuration, not for the fleet's file.
 
     Raises:
         ConfigError: A file can't be read or is not valid; one line that names the key.
     """
     fleet = fill(Fleet, [], path, (), keys_in="docs/fleet.md")
     pipeline = path.parent / fleet.pipeline if fleet.pipeline else None
-    config = load_config(pipeline, overrides)
+    try:
+        config = load_config(pipeline, overrides)
+    except ConfigError:
+        _refuse_keys_of_the_fleet(path, overrides)
+        raise
     told = pipeline or "configuration of the workers"
     if config.streams:
         raise ConfigError(f"{told}: remove [[streams]]: a fleet's streams belong in {path}")
@@ -145,3 +150,24 @@ def load_fleet(path: Path, overrides: Sequence[str] = ()) -> tuple[Fleet, Config
     if config.control.listen:
         raise ConfigError(f"{told}: remove control.listen: the fleet's agents set it")
     return fleet, config
+
+
+def _refuse_keys_of_the_fleet(path: Path, overrides: Sequence[str]) -> None:
+    """Rejects overrides that are keys of the fleet's file only.
+
+    Raises:
+        ConfigError: One line that says where the key belongs.
+    """
+    for override in overrides:
+        with contextlib.suppress(ConfigError):
+            load_config(None, [override])
+            continue
+        with contextlib.suppress(ConfigError):
+            fill(Fleet, [], path, [override], keys_in="docs/fleet.md")
+            key = override.partition("=")[0].strip()
+            break
+    else:
+        return
+    raise ConfigError(
+        f"--set {key}: a key of {path}: change it there; --set changes keys of the workers' configuration"
+    )

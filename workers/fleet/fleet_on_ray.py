@@ -17,7 +17,7 @@ from pipeline.base.program import PROGRAM
 from workers.fleet.coordinator import Coordinator
 from workers.fleet.fleet_file import Fleet, with_endpoints_of
 from workers.fleet.ray_agents import CALLS, COORDINATOR, KEPT, RayAgents
-from workers.fleet.ray_cluster import RayError, first_line, kv, names, namespace, ray
+from workers.fleet.ray_cluster import RayError, first_line, fleets_with, kv, names, namespace, ray
 
 _ASK_S = 45.0
 _CLOSE_S = 150.0
@@ -114,7 +114,10 @@ def down(fleet: str) -> None:
 
 
 def _no_fleet(fleet: str) -> RayError:
-    return RayError(f"fleet {fleet!r} is not up: start it with `{PROGRAM} fleet up --config FILE`")
+    start = f"start it with `{PROGRAM} fleet up --config FILE`"
+    if others := fleets_with(COORDINATOR):
+        start = f"running fleets: {', '.join(others)}; choose one with --fleet NAME, or {start}"
+    return RayError(f"fleet {fleet!r} is not up: {start}")
 
 
 class _CoordinatorActor(Coordinator):

@@ -12,6 +12,8 @@ _MOST_STREAMS = 40
 _MOST_NOTES = 12
 _NOTES = {"said": "log", "more": "scale up", "fewer": "scale down", "not moved": "move failed"}
 """What the table shows instead of a note's key."""
+_STATES = {"waits": "waiting", "not heard": "no answer"}
+"""What the table shows instead of a state's key."""
 
 
 def render_status(status: dict[str, Any]) -> RenderableType:
@@ -23,7 +25,7 @@ def render_status(status: dict[str, Any]) -> RenderableType:
         busy = about.get("busy")
         workers.add_row(
             Text(name),
-            Text(about.get("drain") or about["state"] if about["state"] == "ready" else about["state"]),
+            Text(_state(about)),
             Text(f"{about['host']} ({about['node'][:8]})" if "host" in about else ""),
             _or_nothing(about.get("streams")),
             f"{busy:.0%}" if busy is not None else "",
@@ -47,7 +49,7 @@ def render_status(status: dict[str, Any]) -> RenderableType:
     silent = {name: about["why"] for name, about in status["workers"].items() if "why" in about}
     waiting = [name for name, about in status["workers"].items() if about["state"] == "waits"]
     if rest := [name for name in waiting if name not in silent]:
-        parts.append(Text(f"waiting for a node with free resources and matching labels: {', '.join(rest)}"))
+        parts.append(Text(f"being started by Ray: {', '.join(rest)}"))
     parts += [Text(f"{name}: {why}") for name, why in silent.items()]
     if status["waits"]:
         parts.append(Text(status["waits"]))
@@ -65,6 +67,11 @@ def render_status(status: dict[str, Any]) -> RenderableType:
         parts.append(Text(f"and {more} more; total: {each}"))
     parts += [Text(note_in_words(note)) for note in status["notes"][-_MOST_NOTES:]]
     return Group(*parts)
+
+
+def _state(about: dict[str, Any]) -> str:
+    state: str = about["state"]
+    return about.get("drain") or state if state == "ready" else _STATES.get(state, state)
 
 
 def _or_nothing(value: int | None) -> str:

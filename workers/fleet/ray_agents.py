@@ -14,7 +14,8 @@ from pipeline.base.role_names import Role
 from workers.fleet.agent import Agent
 from workers.fleet.beat import Beat, Place
 from workers.fleet.fleet_file import AgentsConfig
-from workers.fleet.ray_cluster import first_line, kv, names, namespace, ray
+from workers.fleet.node_room import waits_for
+from workers.fleet.ray_cluster import first_line, is_placed, kv, names, namespace, nodes_with_room, ray
 from workers.fleet.worker_client import Answer, Question
 
 COORDINATOR: Final = "coordinator"
@@ -24,6 +25,8 @@ _ASK_S = 45.0
 _STOP_S = 30.0
 _LOOK_S = 0.1
 _AGAIN_S = 5.0
+_SLOW_S = 1.0
+"""After this long without an answer, Ray is asked whether the agent has a node."""
 _QUESTIONS = 8
 _BEATS = "beats"
 _COLOR = re.compile(r"\x1b\[[0-9;]*m")
@@ -136,7 +139,12 @@ class RayAgents:
 
     def trouble(self, name: str) -> str:
         """See ``Agents``."""
-        return self._troubles.get(name, "")
+        if trouble := self._troubles.get(name):
+            return trouble
+        known = self._agents.get(name)
+        if known is None or known.awaited is None or time.monotonic() - known.asked_s < _SLOW_S:
+            return ""
+        return "" if is_placed(known.handle) else waits_for(known.where, nodes_with_room())
 
     def keep(self, text: bytes) -> None:
         """See ``Agents``: stored by Ray's head node, without which a fleet can't run."""

@@ -134,6 +134,11 @@ class Roster:
         known = self._known.get(name)
         return known is not None and known.is_up
 
+    def is_missing(self, name: str) -> bool:
+        """Whether an agent was never heard, or has not answered since its lease expired."""
+        known = self._known.get(name)
+        return known is None or (not known.is_up and known.beat.state == "ready")
+
     def up(self, role: Role | None = None) -> list[Known]:
         """Workers that are up, of one role or of all roles."""
         return [

@@ -87,7 +87,7 @@ class Picture(NamedTuple):
         image: BGR.
         info: See ``picture_info``.
         shown_ns: Unix time at which it was published.
-        predicted: Of this image or an earlier one of its stream; None if there was none yet.
+        predicted: Prediction of this image or an earlier one of its stream; None before the first.
         began_ns: Unix time of the stream's first image since it last ended.
         attended: The attention of the prediction in ``predicted``; None if it has none.
         usual_ns: Usual interval between its images; 0 if unknown.

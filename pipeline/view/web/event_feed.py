@@ -75,7 +75,7 @@ class EventFeed:
         return len(self._clients) >= MOST_CLIENTS
 
     async def messages(self) -> AsyncIterator[bytes]:
-        """Messages for one client, until it disconnects, is too slow, or the server stops."""
+        """Messages for one client, until it disconnects or is too slow, or the server stops."""
         client = _Client()
         self._clients.add(client)
         try:

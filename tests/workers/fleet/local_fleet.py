@@ -4,7 +4,7 @@ import contextlib
 import json
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,8 @@ WAIT_S = 100.0
 class LocalAgents:
     """Agents of this process; those that are ``cut_off`` go on, but nobody can reach them.
 
+    Those named in ``no_room`` do not start.
+
     Args:
         config: Of their workers.
     """
@@ -38,10 +40,11 @@ class LocalAgents:
         self._config = msgspec.json.encode(config)
         self.running: dict[str, Agent] = {}
         self.cut_off: set[str] = set()
+        self.no_room: set[str] = set()
         self._kept: bytes | None = None
 
     def start(self, role: Role, name: str, where: AgentsConfig) -> None:
-        if name not in self.running:
+        if name not in self.running and name not in self.no_room:
             place = Place(f"node-of-{name}", "127.0.0.1")
             self.running[name] = Agent(role, name, self._config, place, threads=1)
 
@@ -55,7 +58,7 @@ class LocalAgents:
         return [agent.beat() for name, agent in list(self.running.items()) if name not in self.cut_off]
 
     def trouble(self, name: str) -> str:
-        return ""
+        return "waits for 1 CPU" if name in self.no_room else ""
 
     def keep(self, text: bytes) -> None:
         self._kept = text
@@ -117,17 +120,20 @@ class LocalFleet:
         collector: Hears the workers that were there when it was made.
     """
 
-    def __init__(self, place: Path, fleet: Fleet) -> None:
+    def __init__(self, place: Path, fleet: Fleet, no_room: Collection[str] = ()) -> None:
         self.predictions = place / "predictions.jsonl"
         model = [text for text in quick_model() if text != "--set"]
         quiet = ("sink.web=false", "sink.record=false", "run.output_dir=", "wire.stats_interval_s=0.2")
         config = load_config(None, [f"sink.predictions={self.predictions}", *quiet, *model])
         self.film = camera_film(place / "film.mp4", frames=4000, width=160, height=120, fps=5)
         self.agents, self._fleet, self._config = LocalAgents(config), fleet, config
+        self.agents.no_room.update(no_room)
         self.start_coordinator()
         names = ("sink", "capture", *(f"inference-{n + 1}" for n in range(fleet.inference.scaling.least)))
         try:
-            self.wait("all are ready", lambda told: all(is_ready(told, name) for name in names))
+            self.wait(
+                "all are ready", lambda told: all(is_ready(told, name) for name in {*names} - {*no_room})
+            )
         except BaseException:
             self.coordinator.close()
             raise

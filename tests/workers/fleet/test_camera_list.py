@@ -44,7 +44,7 @@ def test_cameras_are_added_once():
     assert known.readers == {"gate ü": "capture-north", "yard": "capture-south"}
     with pytest.raises(FleetError, match="another stream is named 'yard': remove it first"):
         known.add(FleetStream(id="yard", source="other", capture="south"))
-    with pytest.raises(FleetError, match=r"no \[capture\.west\]; there is north, south"):
+    with pytest.raises(FleetError, match=r"no \[capture\.west\]; available: north, south"):
         known.add(FleetStream(id="west", source="demo", capture="west"))
     with pytest.raises(FleetError, match="set capture to one of"):
         known.add(FleetStream(id="west", source="demo"))

@@ -249,3 +249,24 @@ def test_more_workers_come_while_predictions_are_late_and_go_when_they_are_idle(
         assert len(names) == 1
     finally:
         fleet.close()
+
+
+def test_no_more_workers_are_asked_for_while_one_waits_for_room(place: Path) -> None:
+    limits = PressureLimits(age_ms=1.0)
+    scaling = ScalingPolicy(
+        least=2, most=3, goal_busy=0.001, more_after_s=0.2, more_pause_s=0.2, limits=limits
+    )
+    agents = InferenceAgents(scaling=scaling)
+    fleet = LocalFleet(place, Fleet(lease_s=1.0, inference=agents), no_room=["inference-2"])
+    try:
+        fleet.coordinator.add(fleet.camera("busy"))
+        fleet.wait_for_answers(10, "busy")
+        assert sorted(fleet.status()["workers"]) == ["capture", "inference-1", "inference-2", "sink"]
+        assert fleet.status()["workers"]["inference-2"]["why"] == "waits for 1 CPU"
+        fleet.agents.no_room.clear()
+        fleet.agents.start("inference", "inference-2", agents)
+        fleet.wait("more are asked for", lambda told: "inference-3" in told["workers"])
+    finally:
+        fleet.agents.no_room.clear()
+        fleet.agents.start("inference", "inference-2", agents)
+        fleet.close()

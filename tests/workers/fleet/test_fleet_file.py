@@ -110,6 +110,21 @@ def test_an_override_is_told_as_what_it_is(tmp_path):
     assert "None" not in line
 
 
+@pytest.mark.parametrize("key", ["inference.cpus", "capture.north.gpus", "lease_s"])
+def test_an_override_that_belongs_in_the_file_of_the_fleet_is_told_where_it_belongs(tmp_path, key):
+    (tmp_path / "pipeline.toml").write_text("")
+    line = refusal(tmp_path, "pipeline = 'pipeline.toml'", ["sink.web=false", f"{key} = 3"])
+    assert line == (
+        f"--set {key}: a key of {tmp_path / 'fleet.toml'}: change it there; "
+        "--set changes keys of the workers' configuration"
+    )
+
+
+@pytest.mark.parametrize("override", ["inference.cpu=1", "inference.threads=many", "inference.cpus"])
+def test_an_override_that_belongs_nowhere_is_told_as_before(tmp_path, override):
+    assert "change it there" not in refusal(tmp_path, "", [override])
+
+
 def test_files_that_are_not_there(tmp_path):
     with pytest.raises(ConfigError, match="nosuch"):
         load_fleet(tmp_path / "nosuch.toml")

@@ -1,6 +1,7 @@
 """A fleet on a real Ray cluster of four nodes on this machine: started, asked, hurt, and ended."""
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -100,7 +101,10 @@ def check_commands(fleet: Fleet) -> None:
     fleet_command(fleet, "remove", "late", "--fleet", "rig")
     assert "no stream 'late'" in fleet_command(fleet, "remove", "late", "--fleet", "rig", code=2)
     wrong = fleet_command(fleet, "status", "--fleet", "nosuch", code=2)
-    assert wrong == f"error: fleet 'nosuch' is not up: start it with `{STARTED_AS} fleet up --config FILE`\n"
+    assert wrong == (
+        "error: fleet 'nosuch' is not up: running fleets: rig; choose one with --fleet NAME, or start it "
+        f"with `{STARTED_AS} fleet up --config FILE`\n"
+    )
 
 
 def kill_a_node(fleet: Fleet) -> None:
@@ -179,7 +183,8 @@ def drain_a_node(fleet: Fleet) -> None:
     worker = worker_on(fleet, "n1")
     mine = [name for name, owner in before.items() if owner[0] == worker]
     told = fleet_command(fleet, "drain", fleet.nodes["n1"].node_id[:12], "--fleet", "rig")
-    assert told == f"{worker}: no streams left\n"
+    assert told.splitlines()[1:] == [f"{worker}: no streams left"]
+    assert re.fullmatch(r"waiting for \d streams? to move", told.splitlines()[0])
     notes = [n for n in fleet.status()["notes"] if n["what"] == "moved" and n.get("source") == worker]
     assert sorted(note["stream"] for note in notes[-len(mine) :]) == sorted(mine)
     assert {note["memory"] for note in notes[-len(mine) :]} == {"taken"}

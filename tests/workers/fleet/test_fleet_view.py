@@ -39,6 +39,7 @@ def test_workers_streams_and_why():
             "inference-2": waits,
             "inference-3": worker(drain="drained"),
             "inference-4": worker(state="down", drain="draining"),
+            "inference-5": worker(state="not heard"),
             "sink": worker(role="sink", busy=None, restarts=4, streams=None, page="http://127.0.0.1:8642"),
         },
     )
@@ -46,11 +47,13 @@ def test_workers_streams_and_why():
         "fleet town",
         "10.0.0.1 (01234567)",
         "50%",
-        "waiting for a node with free resources and matching labels: inference-2\n",
+        "being started by Ray: inference-2\n",
+        " waiting ",
+        " no answer ",
         " drained ",
         " down ",
         "web page on 10.0.0.1: http://127.0.0.1:8642\n",
-        "from another machine, first: ssh -L 8642:127.0.0.1:8642 10.0.0.1\n",
+        "from another machine, first run: ssh -L 8642:127.0.0.1:8642 10.0.0.1\n",
         "inference-1 -> inference-2",
         "12 s",
         "[no] worker has it yet",
@@ -67,10 +70,10 @@ def test_who_says_nothing_and_what_is_waited_for():
         {"inference-1": waits, "inference-2": waits | {"why": "can't begin on 10.0.0.2 ([TypeError])"}},
         waits="no streams are placed until an inference worker is ready",
     )
-    assert "waiting for a node with free resources and matching labels: inference-1\n" in text
+    assert "being started by Ray: inference-1\n" in text
     assert "inference-2: can't begin on 10.0.0.2 ([TypeError])\n" in text
     assert "no streams are placed until an inference worker is ready\n" in text
-    assert "matching" not in shown({}, {"inference-2": waits | {"why": "it can't begin"}})
+    assert "being started" not in shown({}, {"inference-2": waits | {"why": "it can't begin"}})
 
 
 def test_a_table_ends_and_the_rest_is_counted():

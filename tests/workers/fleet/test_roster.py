@@ -91,6 +91,15 @@ def test_one_that_was_slow_lately_is_given_more_time():
     assert roster.about("inference-1", 66 * S)["lease_s"] == 1.5, "a minute ago is long ago"
 
 
+def test_who_was_never_heard_or_no_longer_answers_is_missing():
+    roster = heard(beat(), beat("sink", state="starting", session=0))
+    assert [roster.is_missing(name) for name in ("inference-1", "sink", "nobody")] == [False, False, True]
+    look_until(roster, 2 * S)
+    assert roster.is_missing("inference-1")
+    roster.take(beat(state="starting", session=2), 3 * S)
+    assert not roster.is_missing("inference-1"), "it is being restarted"
+
+
 def test_who_misses_beats_is_silent_and_is_lost_unless_it_was_heard_since():
     roster = heard(beat(), beat("sink"), beat("capture", state="down"))
     roster.take(beat(), S // 2)
