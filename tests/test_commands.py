@@ -398,7 +398,7 @@ def test_the_packages_of_capture_are_those_of_its_requirements() -> None:
 def test_the_monitor_runs_in_a_capture_only_installation(place: Path) -> None:
     done = in_a_capture_only_installation(place, "monitor", "--seconds", "0.1")
     assert done.returncode == 2
-    assert done.stderr.startswith("error: no worker answers at ipc://"), done.stderr
+    assert done.stderr.startswith("error: no worker answers yet at ipc://"), done.stderr
 
 
 @pytest.mark.parametrize("module", ["workers.commands.app", "workers.model_check"])

@@ -67,7 +67,7 @@ def test_the_runtime_folder_is_no_hint_for_another_machine(place: Path) -> None:
     options = [word for endpoint in endpoints for word in ("--set", endpoint)]
     with Program(place, "monitor", "--seconds", "0.5", *options) as monitor:
         outcome = monitor.finish()
-    assert outcome.err.startswith("error: no worker answers at tcp://127.0.0.1:"), outcome.told()
+    assert outcome.err.startswith("error: no worker answers yet at tcp://127.0.0.1:"), outcome.told()
     assert "XDG_RUNTIME_DIR" not in outcome.err
 
 
