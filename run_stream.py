@@ -3,10 +3,14 @@
 import os
 import signal
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 
 from workers import exit_codes
+
+_FOR_CAPTURE = ("av", "cv2", "filelock", "msgspec", "numpy", "psutil", "rich", "simplejpeg", "typer", "zmq")
+"""Modules of the packages in requirements-edge.txt, with which capture and the monitor run."""
 
 
 def main() -> None:
@@ -17,6 +21,7 @@ def main() -> None:
     # Spawned workers import this module again, so modules that only the command line needs are imported here.
     try:
         from pipeline.base.errors import UserError
+        from pipeline.base.program import PROGRAM
         from pipeline.base.redact import redact
         from workers.commands.app import app
     except ModuleNotFoundError as error:
@@ -36,7 +41,7 @@ def main() -> None:
 
     signal.signal(signal.SIGTERM, terminate)  # workers and the supervisor install their own
     try:
-        app()
+        app(prog_name=PROGRAM)
     except Exception as error:
         if terminated:  # a library may have replaced SystemExit
             sys.exit(exit_codes.TERMINATED)
@@ -62,6 +67,11 @@ def _missing(error: ModuleNotFoundError) -> str:
         raise error
     is_checkout = Path(__file__).with_name("pyproject.toml").exists()
     command = "pip install -e ." if is_checkout else "pip install kvq-stream"
+    if name not in _FOR_CAPTURE and find_spec("torch") is None:
+        return (
+            f"error: this is a capture-only installation, without {name}; "
+            f"this command needs the full one: {command}"
+        )
     return f"error: the package {name} is not installed: {command}"
 
 

@@ -26,8 +26,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.machine import describe_machine
-from pipeline.account.ledger import merge
 from pipeline.account.stats import Histogram, StreamStats, WorkerStats
+from pipeline.account.whole_run import merge
 from pipeline.base.config import load_config
 from pipeline.base.scratch import scratch_folder
 from pipeline.base.stage_lines import print_stage

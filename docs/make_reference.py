@@ -47,13 +47,14 @@ def command_line() -> list[str]:
 
 def commands(command: Any, name: str, level: int) -> Iterator[str]:
     """A command and its subcommands."""
+    from pipeline.base.program import PROGRAM
     from workers.commands.grouped_help import in_groups
 
     yield from (f"{'#' * level} {f'`{name}`' if name else 'The whole pipeline'}", "")
     for paragraph in (command.help or "").split("\n\n"):
         yield from wrapped(prose(" ".join(paragraph.split())))
-    if example := re.search(r"python run_stream\.py .*", command.epilog or ""):
-        yield from fenced(example[0])
+    if example := re.search(rf"{re.escape(PROGRAM)} (.*)", command.epilog or ""):
+        yield from fenced(f"python run_stream.py {example[1]}")
     rows = [
         ("" if number else group, parameter_name(one), default_of(one), prose(one.help or ""))
         for group, parameters in in_groups(one for one in command.params if one.name != "help").items()

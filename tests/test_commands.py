@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pty
+import re
 import signal
 import socket
 import subprocess
@@ -14,9 +15,10 @@ import pytest
 
 from pipeline.wire.keys import new_keys
 from tests.video.clips import write_sound
-from tests.workers.program import PROGRAM, Outcome, Program
+from tests.workers.program import PROGRAM, STARTED_AS, Outcome, Program
 
 PASSWORD = "hunter2"
+ABSENT_IN_CAPTURE = ("PIL", "apprise", "onnx", "openvino", "paho", "ray", "safetensors", "shapely", "torch")
 RUN = ["--headless", "--no-web"]
 QUICK_ERRORS = {
     "no file": (["capture", "--source", "no.mp4"], "no.mp4: no such file or folder; check the path"),
@@ -129,16 +131,19 @@ QUICK_ERRORS = {
     ),
     "open to all": (
         ["capture", "--source", "demo", "--set", "endpoints.frames=['tcp://0.0.0.0:0']"],
-        "create a key with `kvq-stream keys new NAME`, allow others with `kvq-stream keys allow FILE`; "
+        f"create a key with `{STARTED_AS} keys new NAME`, allow others with `{STARTED_AS} keys allow FILE`; "
         "or use --insecure to run without keys",
     ),
     "open statistics": (
         ["sink", "--set", "endpoints.sink_stats=['tcp://*:0']"],
-        "create a key with `kvq-stream keys new NAME`",
+        f"create a key with `{STARTED_AS} keys new NAME`",
     ),
     "web page open to all": (["sink", "--set", "sink.web_host=0.0.0.0"], "sink.web_host"),
-    "no key file": (["sink", "--set", "security.secret_key=no.key_secret"], "no.key_secret can't be read"),
-    "not a key": (["sink", "--set", "security.secret_key=text.mp4"], "create one with `kvq-stream"),
+    "no key file": (
+        ["sink", "--set", "security.secret_key=no.key_secret"],
+        f"no such file; create one with `{STARTED_AS}",
+    ),
+    "not a key": (["sink", "--set", "security.secret_key=text.mp4"], f"create one with `{STARTED_AS}"),
     "name of a key": (["keys", "new", "a/b"], "use 1 to 64 letters, digits, - and _"),
     "allow a secret key": (["keys", "allow", "mine.key_secret"], "allow the public one, mine.key"),
     "export without a format": (["export", "--out", "step.txt"], "step.txt: give --format onnx or openvino"),
@@ -163,7 +168,30 @@ QUICK_ERRORS = {
         ["inference", "--set", "inference.precision=fp16", "--set", "runtime.backend=openvino"],
         "supports fp32, bf16, int8, not fp16",
     ),
-    "allow what is no key": (["keys", "allow", "text.mp4"], "text.mp4 is not a key file: create one with"),
+    "allow what is no key": (
+        ["keys", "allow", "text.mp4"],
+        "text.mp4 is not a key file: copy it from the machine where it was created",
+    ),
+    "allow a key that was not copied": (
+        ["keys", "allow", "keys/sink.key"],
+        "keys/sink.key can't be read: no such file; copy it from the machine where it was created",
+    ),
+}
+ERRORS_OF_LINKS = {
+    "listen elsewhere without a key": (
+        ["inference", "--set", "endpoints.frames=['tcp://10.77.0.1:5601']"],
+        "tcp://10.77.0.1:5601 is on another machine but security.secret_key is not set",
+    ),
+    "listen to somebody whose key was not copied": (
+        [
+            "inference",
+            *("--set", "endpoints.frames=['tcp://127.0.0.1:5601']"),
+            *("--set", "endpoints.predictions=['tcp://127.0.0.1:0']"),
+            *("--set", "security.secret_key=mine.key_secret", "--set", "security.allowed=."),
+            *("--set", "security.servers.capture=keys/capture.key"),
+        ],
+        "keys/capture.key can't be read: no such file; copy it from the machine where it was created",
+    ),
 }
 ERRORS_OF_A_RUN = {
     "output folder": (
@@ -177,6 +205,12 @@ ERRORS_OF_A_RUN = {
 @pytest.mark.parametrize("error", QUICK_ERRORS)
 def test_user_errors_are_one_readable_line(error: str, place: Path) -> None:
     arguments, wanted = QUICK_ERRORS[error]
+    assert wanted in complaint(place, *arguments)
+
+
+@pytest.mark.parametrize("error", ERRORS_OF_LINKS)
+def test_keys_of_all_links_are_checked_before_a_worker_waits(error: str, place: Path) -> None:
+    arguments, wanted = ERRORS_OF_LINKS[error]
     assert wanted in complaint(place, *arguments)
 
 
@@ -196,8 +230,10 @@ def test_a_camera_that_refuses_the_connection(place: Path) -> None:
 def test_ports_in_use(place: Path) -> None:
     with listener() as port:
         web = complaint(place, "--headless", "--set", f"sink.web_port={port}", name="web")
-        assert "sink.web_port" in web
-        assert str(port) in web
+        wanted = (
+            f"http://127.0.0.1:{port}: address already in use: is another KVQ Stream running? use a free port"
+        )
+        assert f"{wanted} with --set sink.web_port=0, or --no-web" in web
         frames = f"endpoints.frames=['tcp://127.0.0.1:{port}']"
         wanted = f"tcp://127.0.0.1:{port}: already used by another program: stop it or choose another port"
         assert wanted in complaint(place, "capture", "--source", "demo", "--set", frames, name="frames")
@@ -237,7 +273,7 @@ def test_options_about_showing_are_known_wherever_something_is_shown(place: Path
     for more, table in (((), True), (("--headless",), False)):
         with in_a_terminal(place, "monitor", "--seconds", "0.5", *more) as shown:
             assert ("╭" in shown) == table, shown
-            assert ("0:00 | workers none yet" in shown) != table, shown
+            assert "no worker answers yet at ipc://" in shown, shown
 
 
 @contextlib.contextmanager
@@ -320,6 +356,41 @@ def test_a_missing_package_is_one_line_and_no_traceback(package: str, arguments:
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"error: the package {package} is not installed: pip install -e .\n"
+
+
+def in_a_capture_only_installation(place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs a command without the modules that requirements-edge.txt does not install."""
+    code = (
+        "import sys, run_stream\n"
+        f"sys.modules.update(dict.fromkeys({ABSENT_IN_CAPTURE}))\n"
+        f"sys.argv = ['kvq-stream', *{arguments}]\n"
+        "run_stream.main()"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=PROGRAM.parent,
+        env=os.environ | {"XDG_RUNTIME_DIR": str(place)},
+    )
+
+
+@pytest.mark.parametrize("arguments", [[], ["inference"]], ids=["run", "inference"])
+def test_a_capture_only_installation_says_so(place: Path, arguments: list[str]) -> None:
+    done = in_a_capture_only_installation(place, *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert re.fullmatch(
+        r"error: this is a capture-only installation, without \w+; this command needs the full one: "
+        r"pip install -e \.\n",
+        done.stderr,
+    )
+
+
+def test_the_monitor_runs_in_a_capture_only_installation(place: Path) -> None:
+    done = in_a_capture_only_installation(place, "monitor", "--seconds", "0.1")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: no worker answers at ipc://"), done.stderr
 
 
 @pytest.mark.parametrize("module", ["workers.commands.app", "workers.model_check"])

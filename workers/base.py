@@ -19,16 +19,18 @@ from pipeline.base.rate import Rate
 from pipeline.base.redact import redact
 from pipeline.base.role_names import Role
 from pipeline.view.web.verbs import Verb
+from pipeline.wire import address
 from pipeline.wire.encoding import encode_stats
 from pipeline.wire.links import LinkState
 from pipeline.wire.publisher import SMALL_QUEUE, Publisher
 from pipeline.wire.receivers import Receiver
 from pipeline.wire.security import SecurityPolicy
+from workers.awaited_links import AwaitedLinks
 from workers.control import Control
 from workers.down_worker import DownWorker
 from workers.link_verbs import LinkVerbs, Receivers
 from workers.output import print_line
-from workers.roles import stats_endpoints
+from workers.roles import SYSTEM, connections, stats_endpoints
 from workers.sharing import expected
 from workers.waiting import Waiting
 
@@ -62,6 +64,7 @@ class Worker(ABC):
 
     Attributes:
         stats: Counts of this process so far.
+        began_ns: Unix time at which its first known process of this run started.
         resources: Closed at the end in reverse order, even after a failure; filled by ``open``.
     """
 
@@ -90,11 +93,13 @@ class Worker(ABC):
         self.stats = WorkerStats(
             worker=name, role=self.role, session=now_ns(), host=socket.gethostname(), pid=self._process.pid
         )
+        self.began_ns = min((stats.session for stats in former), default=self.stats.session)
         self.resources = contextlib.ExitStack()
         self._rates: dict[str, Rate] = {}
         self._publishers: list[Publisher] = []
         self._receivers: list[Receiver[Any]] = []
         self._stats_publisher: Publisher | None = None
+        self._awaited_links = AwaitedLinks(self.role, self.event, self._patience_s)
         self._control: Control | None = None
         self._former = [encode_stats(stats) for stats in former]
         self._former_due_ns = 0
@@ -153,8 +158,7 @@ class Worker(ABC):
 
     def waits_for(self, publisher: Publisher, roles: Sequence[str], key: str) -> Waiting:
         """Reports roles that are not listening yet; with a supervisor, only after ``run.ready_timeout_s``."""
-        patience_s = 0.0 if self.alone else self.config.run.ready_timeout_s
-        return Waiting(publisher, roles, expected(self.config), key, self.event, patience_s)
+        return Waiting(publisher, roles, expected(self.config), key, self.event, self._patience_s)
 
     def receives(self, receiver: R) -> R:
         """Registers a receiver: reports refused messages and broken links, and closes it at the end."""
@@ -205,6 +209,7 @@ class Worker(ABC):
         for receiver in self._receivers:
             for event in receiver.pop_link_events() + receiver.rejects.pop_reports():
                 self.event(event)
+        self._awaited_links.look(self.config.endpoints, self.receivers().keys(), dict(self.links()))
         self.stats.lost_links = [name for name, state in self.links() if state == "lost"]
         self.publish_stats()
 
@@ -216,6 +221,25 @@ class Worker(ABC):
         self.config = msgspec.structs.replace(self.config, endpoints=endpoints)
 
     @property
+    def _patience_s(self) -> float:
+        """Seconds before missing workers are reported: with a supervisor, they may still be starting."""
+        return 0.0 if self.alone else self.config.run.ready_timeout_s
+
+    def _check_endpoints(self) -> None:
+        """Checks the keys of all links, before anything slow and before it waits for another worker.
+
+        Raises:
+            TransportError: An endpoint is not valid.
+            SecurityError: A key is missing.
+        """
+        endpoints, binds = self.config.endpoints, SYSTEM[self.role].binds
+        for text in getattr(endpoints, binds)[:1] if binds else ():
+            self.security.check_server(address.parse(text))
+        for _, role, text in connections(self.role, endpoints):
+            address.check_connect(where := address.parse(text))
+            self.security.check_client(where, role)
+
+    @property
     def _linger_s(self) -> float:
         """Seconds left of the shutdown time for peers to read the last messages."""
         return max(self._finish_by_ns - now_ns(), 0) / 1e9
@@ -225,6 +249,7 @@ class Worker(ABC):
             endpoint = stats_endpoints(self.role, self.config.endpoints)[0]
             self._stats_publisher = Publisher(endpoint, self.config.wire, self.security, queue=SMALL_QUEUE)
             self._publishers.append(self._stats_publisher)
+            self._check_endpoints()
             if self.config.control.listen:
                 links = LinkVerbs(self.role, lambda: self.config.endpoints, self.receivers, self._link)
                 self._control = Control(self.config, self.stats, [*self.verbs(), *links.all])

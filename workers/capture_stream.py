@@ -6,7 +6,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from pipeline.account.stats import StreamStats, WorkerStats
+from pipeline.account.stats import SourceFormat, StreamStats, WorkerStats
 from pipeline.base.clock import now_ns
 from pipeline.base.config import StreamConfig
 from pipeline.base.errors import WireError
@@ -16,6 +16,8 @@ from pipeline.video.reader import Captured, Reader
 from pipeline.wire.encoding import encode_end
 from pipeline.wire.frame_publisher import FramePublisher
 from pipeline.wire.messages import EndOfStream
+
+_FASTEST = 1e6
 
 
 class CaptureStream:
@@ -113,6 +115,9 @@ class CaptureStream:
         picture, started_ns = captured.picture, now_ns()
         self._stats.record("capture_queue", started_ns - picture.capture_ns)
         self._mark(started_ns)
+        height, width = picture.image.shape[:2]
+        unpaced = not self.live and self.policy == "every" and not self.entry.pace
+        self._stats.source = SourceFormat(width, height, _nominal(self.reader.fps), unpaced)
         frame = Frame(
             FrameId(self.id, self._worker.session, captured.epoch, captured.seq),
             picture.image,
@@ -124,7 +129,7 @@ class CaptureStream:
             movers=picture.movers,
             smeared=picture.smeared,
         )
-        knobs = self._freshness.knobs(self.id, min(frame.image.shape[:2]), started_ns)
+        knobs = self._freshness.knobs(self.id, min(height, width), started_ns)
         return _shrink(frame, knobs.size), knobs.quality
 
     def _send(self) -> bool:
@@ -172,6 +177,11 @@ class CaptureStream:
             self._worker.details.setdefault("frames_sent", {})[f"{self.id}.{encoding}"] = frames
         if not self.ended:
             stats.state = reader.state if reader.state != "ended" else "up"
+
+
+def _nominal(fps: float | None) -> float | None:
+    """A rate that a report can hold; drivers and files may give any number."""
+    return round(fps, 3) if fps and 0 < fps < _FASTEST else None
 
 
 def _shrink(frame: Frame, divisor: int) -> Frame:

@@ -13,14 +13,18 @@ from multiprocessing.context import SpawnProcess
 from typing import Any
 
 import msgspec
+import psutil
 
 from pipeline.base.config import Config, RunConfig
 from pipeline.base.redact import redact
 from pipeline.base.role_names import Role
+from pipeline.view.pipeline_view import Usage
 from workers.down_worker import DownWorker
 from workers.process import Report, run_spawned
 
 _CONTEXT = multiprocessing.get_context("spawn")
+_MEASURE_S = 1.0
+"""Interval between two measurements of a starting process."""
 
 
 class Child:
@@ -51,6 +55,9 @@ class Child:
         self._process: SpawnProcess | None = None
         self._control: Connection | None = None
         self._started_s = 0.0
+        self._meter: psutil.Process | None = None
+        self._usage: Usage | None = None
+        self._measured_s = 0.0
         self._output: threading.Thread | None = None
 
     @property
@@ -62,6 +69,11 @@ class Child:
     def pid(self) -> int | None:
         """Id of its process; None if that is dead."""
         return self._process.pid if self._process is not None and self.alive else None
+
+    @property
+    def is_starting(self) -> bool:
+        """Whether it was started and has not reported yet that it is ready."""
+        return self._process is not None and not self.ready
 
     @property
     def exit_code(self) -> int | None:
@@ -80,6 +92,18 @@ class Child:
         if code is not None and code < 0:
             return f"was killed by {signal.Signals(-code).name}"
         return f"died with exit code {code}"
+
+    def usage_at_start(self) -> Usage | None:
+        """Process id, CPU and memory while it starts and cannot report them; otherwise None."""
+        now_s = time.monotonic()
+        if self.pid is None or self.ready:
+            return None
+        if self._usage is None or now_s - self._measured_s > _MEASURE_S:
+            with contextlib.suppress(psutil.Error):
+                meter = self._meter = self._meter or psutil.Process(self.pid)
+                self._usage = Usage(meter.pid, meter.cpu_percent(), meter.memory_info().rss / 2**20)
+                self._measured_s = now_s
+        return self._usage
 
     def start(self, config: Config, options: dict[str, Any]) -> None:
         """Starts a process.
@@ -101,6 +125,7 @@ class Child:
         control_of_child.close()
         output_of_child.close()
         self._control, self.ready, self.restart_at_s = control, False, None
+        self._meter, self._usage = None, None
         self._started_s = time.monotonic()
         self._output = threading.Thread(target=self._read_output, args=(output,), daemon=True)
         self._output.start()

@@ -8,14 +8,17 @@ import msgspec
 from pipeline.account.footprint import MOST_BYTES, footprint, without_distributions
 from pipeline.account.ledger import build_report, fold
 from pipeline.account.stats import WorkerStats
+from pipeline.account.whole_run import of_a_late_monitor
 from pipeline.base.clock import now_ns
 from pipeline.base.config import Config
 from pipeline.base.errors import WireError
+from pipeline.base.event import rfc3339
 from pipeline.base.role_names import ROLES
-from pipeline.view.pipeline_view import ABSENT, PipelineView
+from pipeline.view.pipeline_view import ABSENT, PipelineView, Usage
 from pipeline.wire.receivers import StatsReceiver
 from pipeline.wire.security import SecurityPolicy
 from workers.roles import stats_endpoints
+from workers.rundir import folder_of_run
 from workers.sharing import role_of
 
 _SESSIONS_APART = 8
@@ -68,16 +71,25 @@ class _WorkerSessions:
 
 
 class Collector:
-    """Keeps the last stats of each worker's processes."""
+    """Keeps the last stats of each worker's processes.
+
+    Attributes:
+        started_ns: Unix time since which it has listened.
+        already_running: Names of workers that ran before, and may have had earlier processes; empty if a
+            supervisor sends the counts of those.
+    """
 
     def __init__(self, config: Config) -> None:
         endpoints = {role: stats_endpoints(role, config.endpoints) for role in ROLES}
         self._receiver = StatsReceiver(endpoints, config.wire, SecurityPolicy(config.security))
         self._workers: dict[tuple[str, str], _WorkerSessions] = {}
+        self._has_supervisor = _has_supervisor(config)
         self.started_ns = now_ns()
+        self.already_running: list[str] = []
 
     def connect(self, config: Config) -> None:
         """Listens to the workers of this configuration from now on; statistics of other workers are kept."""
+        self._has_supervisor = _has_supervisor(config)
         self._receiver.replace_sources(
             [(role, endpoint) for role in ROLES for endpoint in stats_endpoints(role, config.endpoints)]
         )
@@ -96,6 +108,11 @@ class Collector:
 
     def _keep(self, stats: WorkerStats) -> list[str]:
         """Stores what a worker reports; returns its events."""
+        # Both ages are by one clock each: the clocks of two machines may differ.
+        if not self._has_supervisor and stats.sent_ns - stats.session > now_ns() - self.started_ns:
+            stats = of_a_late_monitor(stats)
+            if stats.worker not in self.already_running:
+                self.already_running.append(stats.worker)
         sessions = self._workers.setdefault((stats.worker, stats.host), _WorkerSessions())
         if not sessions.keep(stats):
             text = "its statistics are too large in total: those of its oldest process are no longer counted"
@@ -124,15 +141,20 @@ class Collector:
         """The current report; ``final``: no frames are in flight any more."""
         newest = {(stats.worker, stats.host): stats for stats in self.sessions}
         running = not final and any(stats.state not in ("stopped", "failed") for stats in newest.values())
-        return build_report(
+        report = build_report(
             self.sessions, restarts if restarts is not None else self._restarts(), running=running
         )
+        if self.already_running:
+            late = {"since": rfc3339(self.started_ns), "already_running": sorted(self.already_running)}
+            report["monitor"] = late
+        return report
 
     def view(
         self,
         title: str,
         restarts: Mapping[str, int] | None = None,
         processes: Mapping[str, int | None] | None = None,
+        used: Mapping[str, Usage] | None = None,
     ) -> PipelineView:
         """What the terminal shows.
 
@@ -141,6 +163,7 @@ class Collector:
             restarts: Restarts of each worker; None to derive them from its sessions.
             processes: Process id of each worker; None if it is dead. A worker that has not reported yet is
                 starting; without ``processes`` it is absent once another worker has reported.
+            used: Process, CPU and memory of each worker that is starting.
         """
         heard = {stats.role for stats in self.sessions}
         if processes is None:
@@ -159,6 +182,7 @@ class Collector:
             restarts=dict(restarts if restarts is not None else self._restarts()),
             run_s=(now_ns() - self.started_ns) / 1e9,
             states=states,
+            used_at_start=dict(used or {}),
         )
 
     @property
@@ -176,3 +200,9 @@ class Collector:
         for (worker, _), sessions in self._workers.items():
             counts[worker] = counts.get(worker, 0) + sessions.count - 1
         return counts
+
+
+def _has_supervisor(config: Config) -> bool:
+    """Whether the workers have a supervisor on this machine: it keeps the counts of ended processes."""
+    endpoints = [endpoint for role in ROLES for endpoint in stats_endpoints(role, config.endpoints)]
+    return any(folder_of_run(endpoint) for endpoint in endpoints if endpoint.startswith("ipc://"))

@@ -7,6 +7,7 @@ from pipeline.account.stats import WorkerStats
 from pipeline.base.clock import now_ns
 from pipeline.base.config import Config
 from pipeline.base.errors import ConfigError
+from pipeline.base.program import PROGRAM
 from pipeline.view.web.verbs import Verb, VerbQueue
 
 
@@ -57,6 +58,6 @@ def check_control(config: Config) -> None:
     """
     if config.control.listen:
         raise ConfigError(
-            "control.listen is only for workers that run on their own, such as `kvq-stream inference`: "
+            f"control.listen is only for workers that run on their own, such as `{PROGRAM} inference`: "
             "here all workers would listen at the same address"
         )

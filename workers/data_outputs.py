@@ -70,9 +70,8 @@ class DataOutputs:
 
     def _open_events(self, path: str) -> LineFile:
         worker = self._worker
-        file = worker.resources.enter_context(
-            LineFile(path, append=worker.restarts > 0, stdout=self._stdout(path))
-        )
+        # Unlike predictions, events are kept over all runs: a log that a new run empties is no evidence.
+        file = worker.resources.enter_context(LineFile(path, append=True, stdout=self._stdout(path)))
         worker.stats.details["events"] = {"path": str(file.path)}
         return file
 

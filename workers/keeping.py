@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from pipeline.base.errors import UserError
-from pipeline.base.event import Event
+from pipeline.base.event import Event, unix_ns
 from pipeline.base.line_file import STDOUT
 from pipeline.events.archive import Archive, Wanted
 from pipeline.events.event_keeper import Keeper
@@ -51,17 +51,17 @@ class Keeping:
             sink.event(f"events: ended {len(self.adopted)} left open by a sink that was killed")
 
     def _told_before(self) -> list[Event]:
-        """Events that an earlier sink wrote to the events file; the store may lack some of them."""
+        """Events that an earlier sink of this run wrote to the events file; the store may lack some."""
         path = self._sink.config.sink.events
         if not self._sink.restarts or path in ("", STDOUT):
             return []
-        found = []
+        found: list[Event] = []
         with suppress(OSError), Path(path).open("rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - _READ_BACK))
             for line in file:
                 with suppress(msgspec.DecodeError):  # partial line
                     found.append(msgspec.json.decode(line, type=Event))
-        return found
+        return [event for event in found if unix_ns(event.time) >= self._sink.began_ns]
 
     def newest(self, since_ns: int | None, kind: str | None, stream_id: str | None, most: int) -> list[Event]:
         """Stored events, newest first; thread-safe.

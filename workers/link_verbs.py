@@ -12,7 +12,7 @@ from pipeline.base.role_names import Role
 from pipeline.view.web.verbs import Asked, Done, Verb, VerbError
 from pipeline.wire import address
 from pipeline.wire.receivers import Receiver
-from workers.roles import SYSTEM, Endpoint
+from workers.roles import SYSTEM, Endpoint, bound_by
 
 Receivers = Mapping[Endpoint, Receiver[Any]]
 
@@ -55,7 +55,7 @@ class LinkVerbs:
             raise VerbError(400, f"{key}: {self._role} connects only to {' and '.join(self._keys)}")
         receivers = self._receivers()
         new = [
-            (receivers.get(key), [(_bound_by(key), text) for text in wanted[key]])
+            (receivers.get(key), [(bound_by(key), text) for text in wanted[key]])
             for key in self._keys
             if key in wanted
         ]
@@ -72,8 +72,3 @@ class LinkVerbs:
                 receiver.replace_sources(sources)
         self._changed(msgspec.structs.replace(self._endpoints(), **wanted))
         return self._get(asked)
-
-
-def _bound_by(key: Endpoint) -> Role:
-    """The role of the workers that publish there."""
-    return next(role for role, info in SYSTEM.items() if info.binds == key)

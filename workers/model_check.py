@@ -6,7 +6,7 @@ from PIL import Image
 
 from pipeline.base.config import Config
 from pipeline.base.packages import need_extra
-from pipeline.model.shipped import CheckpointError, find_checkpoint, read_header
+from pipeline.model.shipped import CheckpointError, find_checkpoint, read_header, with_remedy
 from workers.base import WorkerError
 
 _EXTRAS = {"openvino": "openvino", "onnxruntime": "onnx"}
@@ -68,7 +68,4 @@ def _check_precision(backend: str, device: str, precision: str) -> None:
 
 def wrong_checkpoint(error: CheckpointError) -> WorkerError:
     """An error that states what is wrong with the checkpoint and what to use instead."""
-    return WorkerError(
-        f"{error}; inference.checkpoint takes the name of a shipped checkpoint or a file "
-        "written by `kvq-stream train`"
-    )
+    return WorkerError(with_remedy(error, "inference.checkpoint"))

@@ -1,22 +1,23 @@
 """The monitor: shows the statistics of a pipeline on this or other machines."""
 
+import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pipeline.base.config import Config
 from pipeline.base.errors import UserError
 from pipeline.base.role_names import ROLES
-from pipeline.view.pipeline_view import START_ONE
 from workers.collector import Collector
 from workers.output import OutputConsole
 from workers.roles import stats_endpoints
-from workers.rundir import find_endpoints, newest_live_folder
+from workers.rundir import base_folder, find_endpoints, newest_live_folder
 from workers.screen import Screen
 from workers.signals import stop_on_signals
 
 _PATIENCE_S = 3.0
+_AGAIN_S = 60.0
 _LOOK_S = 0.5
 
 
@@ -53,7 +54,8 @@ def watch(
     placed, looked_s = look(), time.monotonic()
     collector = Collector(placed)
     screen = Screen(console, live=live, refresh_fps=config.terminal.refresh_fps)
-    started_s, reminded, stop = time.monotonic(), False, threading.Event()
+    started_s, stop = time.monotonic(), threading.Event()
+    remind_s, heard_s, is_late_noted = started_s + _PATIENCE_S, 0.0, False
     time_is_up = False
     try:
         with stop_on_signals(stop):
@@ -65,10 +67,18 @@ def watch(
                         placed = newest
                         collector.connect(placed)
                     looked_s = time.monotonic()
-                if not collector.sessions and not reminded and time.monotonic() > started_s + _PATIENCE_S:
-                    screen.print(f"monitor: {_nobody(placed, collector)}; still waiting (Ctrl-C to stop)")
-                    reminded = True
-                screen.update(collector.view("monitor"))
+                now_s = time.monotonic()
+                if collector.sessions:
+                    heard_s = heard_s or now_s
+                elif now_s > remind_s:
+                    remind_s = now_s + _AGAIN_S
+                    if not collector.turned_away:  # has been reported
+                        screen.print(f"monitor: {_nobody(placed, collector)}; waiting (Ctrl-C to stop)")
+                if collector.already_running and not is_late_noted and now_s > heard_s + _PATIENCE_S:
+                    screen.print(f"monitor: {late_note(collector.already_running)}")
+                    is_late_noted = True
+                if collector.sessions or live:
+                    screen.update(collector.view("monitor"))
                 time_is_up = 0 < seconds <= time.monotonic() - started_s
     finally:
         screen.close()
@@ -78,11 +88,29 @@ def watch(
     return collector.report()
 
 
+def _elsewhere(asked: Sequence[str]) -> str:
+    """A hint for endpoints in the runtime folder, which sudo and cron often change."""
+    if not any(text.startswith(f"ipc://{base_folder()}/") for text in asked):
+        return ""
+    own = os.environ.get("XDG_RUNTIME_DIR")
+    state = f"is {own} here" if own else "is not set here"
+    return f"; on this machine, XDG_RUNTIME_DIR ({state}) and the user must be the same as for the workers"
+
+
+def late_note(already_running: Sequence[str]) -> str:
+    """What the counts of a monitor lack that started after these workers."""
+    workers = ", ".join(sorted(already_running))
+    return (
+        f"started after {workers}: if one of them was restarted before, the counts of its earlier process "
+        "are missing"
+    )
+
+
 def _nobody(config: Config, collector: Collector) -> str:
     if collector.turned_away:
-        return f"no worker accepts this monitor: {collector.turned_away}"
+        return f"no worker answers this monitor: {collector.turned_away}"
     asked = [endpoint for role in ROLES for endpoint in stats_endpoints(role, config.endpoints)]
     return (
-        f"no worker answers at {', '.join(asked)}: {START_ONE}, "
-        "or give --config with the endpoints of one on another machine"
+        f"no worker answers yet at {', '.join(asked)}: start the workers; for those on other machines, give "
+        f"--config with their endpoints{_elsewhere(asked)}"
     )

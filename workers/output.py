@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import sys
+from collections.abc import Iterable
 from typing import IO, cast
 
 from rich.console import Console
@@ -97,6 +98,12 @@ def print_line(text: str) -> bool:
         discard_output()
         return False
     return True
+
+
+def print_errors(errors: Iterable[str]) -> None:
+    """Prints errors to standard error, one line each."""
+    for error in errors:
+        Console(stderr=True).print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
 
 
 def discard_output() -> None:

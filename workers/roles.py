@@ -77,6 +77,17 @@ def bound_endpoint(role: Role, endpoints: EndpointsConfig) -> str:
     return str(getattr(endpoints, binds)[0])
 
 
+def bound_by(key: Endpoint) -> Role:
+    """The role of the workers that publish at a key of ``[endpoints]``."""
+    return next(role for role, info in SYSTEM.items() if info.binds == key)
+
+
+def connections(role: Role, endpoints: EndpointsConfig) -> list[tuple[Endpoint, Role, str]]:
+    """The endpoints from which a worker receives: key, role of the worker that listens there, endpoint."""
+    keys = SYSTEM[role].connects
+    return [(key, bound_by(key), text) for key in keys for text in getattr(endpoints, key)]
+
+
 def connected_endpoints(role: Role, endpoints: EndpointsConfig) -> list[list[str]]:
     """The endpoints from which a worker receives, in the order of the table."""
     return [list(getattr(endpoints, name)) for name in SYSTEM[role].connects]

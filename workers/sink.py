@@ -79,20 +79,10 @@ class SinkWorker(Worker):
         self._age_limit = AgeLimit(config.wire.max_frame_age_ms)
         folder = Path(config.run.output_dir) if sink.record and config.run.output_dir else None
         self._recordings = self._open_recordings(folder) if folder else None
-        self._outputs = DataOutputs(self)
         self._evidence = EvidenceTaking(self)  # closed last: it may take longest
         self._sending = Sending(config, self.stats.details, self.event, self.note_loss)
         self.resources.callback(self._sending.close)
         self._keeping, self._workers = Keeping(self), WorkerWatch(now_ns())
-        for event in self._keeping.adopted:
-            self._evidence.take(event, 0)
-            self._sending.hand_over(event)
-            if self.restarts:  # the same file contains their start events
-                self._outputs.write_event(event)
-            if self.restarts and event.kind == "signal_lost":
-                self._stream(event.stream_id).lost_before(event)
-            elif self.restarts and event.kind == "worker_down":
-                self._workers.down_before(event)
         if sink.web:
             from pipeline.view.web.put_zones import read_token  # slow import: loads the web server
             from pipeline.view.web.server import WebView
@@ -119,6 +109,17 @@ class SinkWorker(Worker):
         self._window: Window | None = None
         if sink.window:
             self._window = self.resources.enter_context(open_window("KVQ Stream"))
+        # after the page and the window: if either fails, no empty file is left behind
+        self._outputs = DataOutputs(self)
+        for event in self._keeping.adopted:
+            self._evidence.take(event, 0)
+            self._sending.hand_over(event)
+            if self.restarts:  # the same file contains their start events
+                self._outputs.write_event(event)
+            if self.restarts and event.kind == "signal_lost":
+                self._stream(event.stream_id).lost_before(event)
+            elif self.restarts and event.kind == "worker_down":
+                self._workers.down_before(event)
         frames, predictions = connected_endpoints(self.role, config.endpoints)
         self._frames = self.receives(FrameReceiver(frames, self.role, config.wire, self.security))
         self._answers = self.receives(PredictionReceiver(predictions, config.wire, self.security))

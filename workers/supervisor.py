@@ -1,6 +1,7 @@
 """Runs a whole pipeline on one machine: starts, watches, restarts and stops its workers."""
 
 import time
+from functools import partial
 from multiprocessing.connection import Connection
 from types import FrameType
 from typing import Any
@@ -21,6 +22,8 @@ from workers.signals import handled_by
 _POLL_S = 0.05
 _KILL_AFTER_S = 3.0
 """Added to the time for finishing frames in flight; a worker still running after that has hung."""
+_START_STOP_S = 1.0
+"""An inference worker that is still starting has no frames to finish, so it is killed after this time."""
 _QUIET_S = 2.0
 """After this long without progress the sink has shown all frames that will still arrive."""
 
@@ -53,12 +56,14 @@ class Supervisor:
         self._stdout = stdout
         self.given_up: str | None = None
         self._collector = Collector(config)
-        self._output: list[str] = []
+        self._output: list[tuple[str, str]] = []
         self._events: list[str] = []
         self._signals = 0
         self._told: tuple[int | None, list[DownWorker]] = None, []
         self._children = [
-            Child(name, role, self._take_line) for role in SYSTEM for name in worker_names(role, config)
+            Child(name, role, partial(self._take_line, name))
+            for role in SYSTEM
+            for name in worker_names(role, config)
         ]
 
     def run(self) -> dict[str, Any]:
@@ -106,8 +111,8 @@ class Supervisor:
                 child.kill()
             raise KeyboardInterrupt
 
-    def _take_line(self, line: str) -> None:
-        self._output.append(line)
+    def _take_line(self, name: str, line: str) -> None:
+        self._output.append((name, line))
 
     def _of(self, role: Role) -> Child:
         """The worker of a role that has only one."""
@@ -129,37 +134,64 @@ class Supervisor:
         """Receives statistics and output and shows them."""
         events = self._collector.poll(timeout_s)
         output, self._output = self._output, []
-        for line in output:
-            self._screen.print(line)
+        for name, line in output:
+            if name in {child.name for child in self._children if child.is_starting}:
+                self._screen.event(line)  # what it prepares: a line above the live table would scroll away
+            else:
+                self._screen.print(line)
         own, self._events = self._events, []
         for text in own + events:
             self._screen.event(text)
         processes: dict[str, int | None] = {child.name: child.pid for child in self._children}
-        self._screen.update(self._collector.view(self._title, self._restarts, processes))
+        used = {child.name: usage for child in self._children if (usage := child.usage_at_start())}
+        self._screen.update(self._collector.view(self._title, self._restarts, processes, used))
 
     def _wait_until_ready(self) -> None:
         timeout_s = self._config.run.ready_timeout_s
         deadline_s = time.monotonic() + timeout_s
-        while not all(child.ready for child in self._children):
+        while not all(child.ready and not child.down for child in self._children):
             self._refresh(_POLL_S)
+            starting = [child for child in self._children if child.is_starting and not child.restarts]
             if self._stopping:
+                if starting:
+                    names = ", ".join(child.name for child in starting)
+                    self._events.append(f"stopped before all workers were ready (still starting: {names})")
                 return
             for child in self._children:
-                alive = child.alive  # read before poll: a report sent just before death must not be missed
-                report = child.poll()
-                if report and report.kind == "user_error":
-                    raise StartError(report.text)
-                if report and report.kind == "failed":
-                    raise PipelineError(f"{child.name} failed at startup: {report.text}")
-                if not alive and not child.ready and report is None:
-                    raise PipelineError(f"{child.name} died at startup (exit code {child.exit_code})")
-            if time.monotonic() > deadline_s:
-                late = ", ".join(child.name for child in self._children if not child.ready)
+                if child in starting:
+                    self._check_start(child)
+                else:
+                    self._look_after(child)
+            self._tell_sink()
+            if self.given_up:
+                return
+            late = ", ".join(child.name for child in starting if not child.ready)
+            if late and time.monotonic() > deadline_s:
                 raise PipelineError(
                     f"not ready after {timeout_s:g} s: {late}; on a slow machine raise run.ready_timeout_s"
                 )
         pids = ", ".join(f"{child.name} {child.pid}" for child in self._children)
         self._screen.event(f"all workers are ready (pids: {pids})")
+
+    def _check_start(self, child: Child) -> None:
+        """Raises an error if a worker fails before it was ever ready."""
+        alive = child.alive  # read before poll: a report sent just before death must not be missed
+        report = child.poll()
+        if report and report.kind == "user_error":
+            raise StartError(report.text)
+        if report and report.kind == "failed":
+            raise PipelineError(f"{child.name} failed at startup: {report.text}")
+        if not alive and not child.ready and report is None:
+            raise PipelineError(f"{child.name} died at startup (exit code {child.exit_code})")
+
+    def _look_after(self, child: Child) -> None:
+        """Shows the report of a worker that was ready before, and restarts it if it is dead."""
+        report = child.poll()
+        if report and report.kind == "ready":
+            self._screen.event(f"{child.name} is ready again (pid {child.pid})")
+        elif report:
+            self._screen.event(f"{child.name}: {report.text}")
+        self._revive(child)
 
     def _watch(self) -> None:
         """Restarts dead workers until capture ends, the time is up, or the run is stopped or given up."""
@@ -168,12 +200,7 @@ class Supervisor:
         while not self._stopping and (until_s is None or time.monotonic() < until_s):
             self._refresh(_POLL_S)
             for child in self._children:
-                report = child.poll()
-                if report and report.kind == "ready":
-                    self._screen.event(f"{child.name} is ready again (pid {child.pid})")
-                elif report:
-                    self._screen.event(f"{child.name}: {report.text}")
-                self._revive(child)
+                self._look_after(child)
             self._tell_sink()
             if self.given_up or self._capture_has_ended or self._sink_is_closing():
                 return
@@ -273,8 +300,14 @@ class Supervisor:
         children = [child for child in self._children if SYSTEM[child.role].stop_turn == turn]
         for child in children:
             child.ask_to_stop()
+        asked_s = time.monotonic()
         while any(child.alive for child in children) and time.monotonic() < deadline_s + _KILL_AFTER_S:
             self._refresh(_POLL_S)
+            for child in children:
+                child.poll()
+                hopeless = child.role == "inference" and child.is_starting
+                if hopeless and time.monotonic() - asked_s > _START_STOP_S:
+                    child.kill()
         for child in children:
             if child.alive:
                 self._screen.event(f"{child.name} did not stop and was killed")

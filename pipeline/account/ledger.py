@@ -10,8 +10,9 @@ from typing import Any, Final
 
 import msgspec
 
-from pipeline.account.stats import Histogram, StreamStats, ThingStats, WorkerStats, add_counts
-from pipeline.base.role_names import ROLES, Role
+from pipeline.account.stats import Histogram, ThingStats, WorkerStats
+from pipeline.account.whole_run import by_role, killed_roles, merge, total_of, without_absence
+from pipeline.base.role_names import Role
 
 END_TO_END = ("capture_to_prediction", "capture_to_render")
 STAGES = (
@@ -39,18 +40,6 @@ _SUMMED: Final = (".delivered", ".failed")
 """Suffixes of outlet counts that are summed over restarts."""
 _EVIDENCE: Final = "evidence"
 """Detail whose counts are summed over restarts; its folder stays the same."""
-_COUNTERS: Final = (
-    "captured",
-    "sent",
-    "received",
-    "predicted",
-    "rendered",
-    "backbone_passes",
-    "reused",
-    "rebuilt",
-    "labelled",
-    "correct",
-)
 
 
 def build_report(
@@ -123,38 +112,29 @@ def is_outpaced(received: int, not_predicted: Mapping[str, int]) -> bool:
     return received >= FEWEST_FRAMES and late >= OUTPACED_SHARE * received
 
 
+def late_at_sink(dropped: Mapping[str, int]) -> int:
+    """Number of frames that were dropped because the sink was too slow to read them in time.
+
+    Args:
+        dropped: Dropped frames by reason. Old frames alone may also be the fault of a slow link.
+    """
+    overwritten = dropped.get("wire.overwritten", 0)
+    return overwritten + dropped.get("sink.too_old", 0) if overwritten else 0
+
+
+def is_sink_outpaced(captured: int, dropped: Mapping[str, int]) -> bool:
+    """Whether the sink is too slow for a live stream: it missed at least a third of its frames.
+
+    Args:
+        captured: Captured frames; below 100 start-up effects dominate, so False.
+        dropped: Those of them that were dropped, by reason.
+    """
+    return captured >= FEWEST_FRAMES and late_at_sink(dropped) >= OUTPACED_SHARE * captured
+
+
 def stage_order(stage: str) -> int:
     """Position of a stage in the life of a frame; unknown stages come last."""
     return STAGES.index(stage) if stage in STAGES else len(STAGES)
-
-
-def merge(parts: Iterable[StreamStats]) -> StreamStats:
-    """Adds up the statistics of one stream from several workers."""
-    total = StreamStats()
-    for part in parts:
-        for name in _COUNTERS:
-            setattr(total, name, getattr(total, name) + getattr(part, name))
-        for name in (
-            "dropped",
-            "not_predicted",
-            "rendered_without",
-            "depth",
-            "resets",
-            "health_us",
-            "events",
-        ):
-            add_counts(getattr(total, name), getattr(part, name))
-        for stage, histogram in part.latency.items():
-            total.latency.setdefault(stage, Histogram()).merge(histogram)
-        total.things.merge(part.things)
-        for session, frames in part.seen.items():
-            total.seen[session] = max(total.seen.get(session, 0), frames)
-        total.error = part.error or total.error
-        total.freshness = part.freshness or total.freshness
-        total.epoch = max(total.epoch, part.epoch)
-        total.first_ns = min(filter(None, (total.first_ns, part.first_ns)), default=0)
-        total.last_ns = max(total.last_ns, part.last_ns)
-    return total
 
 
 def fold(older: WorkerStats, newer: WorkerStats) -> WorkerStats:
@@ -170,58 +150,29 @@ def fold(older: WorkerStats, newer: WorkerStats) -> WorkerStats:
     streams = dict(older.streams)
     for stream_id, stats in newer.streams.items():
         before = streams.get(stream_id)
-        streams[stream_id] = merge([before, _without_absence(stats)]) if before else stats
+        streams[stream_id] = merge([before, without_absence(stats)]) if before else stats
     state = newer.state if older.state == "stopped" else older.state
     details = _together(older.details, newer.details)
     return msgspec.structs.replace(newer, streams=streams, state=state, details=details)
 
 
-def by_role(stream_id: str, everyone: Sequence[WorkerStats]) -> dict[str, StreamStats]:
-    """The statistics of one stream by role, merged in order over all processes that handled it.
-
-    A stream may move between workers of the same role.
-    """
-    newest = _newest_sessions(everyone)
-    lives: dict[str, list[tuple[int, StreamStats]]] = {role: [] for role in ROLES}
-    for w in _may_have_had(stream_id, everyone):
-        died = w.state != "stopped" and w.session != newest[w.worker, w.host]
-        if w.role in lives and (died or stream_id in w.streams):
-            stats = w.streams.get(stream_id, StreamStats())
-            lives[w.role].append((stats.first_ns or w.session, stats))
-    together = {}
-    for role, its_lives in lives.items():
-        in_order = [stats for _, stats in sorted(its_lives, key=lambda life: life[0])]
-        if role != "capture":
-            in_order[1:] = map(_without_absence, in_order[1:])
-        together[role] = merge(in_order)
-    return together
-
-
 def _stream_report(stream_id: str, everyone: Sequence[WorkerStats], running: bool) -> dict[str, Any]:
     roles = by_role(stream_id, everyone)
-    total = merge(roles.values())
-    # A killed capture worker may have sent more frames than its last statistics report.
-    captured = max(total.captured, sum(total.seen.values()))
-    missing = captured - total.rendered - sum(total.dropped.values())
-    killed = _killed_roles(stream_id, everyone, running)
-    if "inference" in killed:
-        _add_uncounted_predictions(total)
+    total = total_of(stream_id, everyone, running=running)
+    missing = total.captured - total.rendered - sum(total.dropped.values())
+    killed = killed_roles(stream_id, everyone, running)
     in_flight = max(missing, 0) if running else 0
     if missing > 0 and not running and (culprit := next((role for role in _TAKERS if role in killed), None)):
         total.drop(f"{culprit}.killed", missing)
         missing = 0
-    seen_by_inference = captured - sum(roles["capture"].dropped.values())
-    unpredicted = seen_by_inference - total.predicted - sum(total.not_predicted.values())
-    if unpredicted > 0 and "inference" in killed and not running:
-        total.skip(_lost_predictions(stream_id, everyone), unpredicted)
     return {
-        "captured": captured,
+        "captured": total.captured,
         "received": total.received,
         "predicted": total.predicted,
         "rendered": total.rendered,
         "rendered_without_prediction": dict(sorted(total.rendered_without.items())),
         "dropped": dict(sorted(total.dropped.items())),
-        "not_predicted": dict(sorted(total.not_predicted.items())),
+        "not_predicted": {reason: count for reason, count in sorted(total.not_predicted.items()) if count},
         "unaccounted": missing - in_flight,
         "in_flight": in_flight,
         "backbone_passes": total.backbone_passes,
@@ -231,6 +182,7 @@ def _stream_report(stream_id: str, everyone: Sequence[WorkerStats], running: boo
             "depth": {"0": 0, "1": 0, "2": 0} | dict(sorted(total.depth.items())),
             "resets": dict(sorted(total.resets.items())),
         },
+        "source": msgspec.to_builtins(total.source),
         "epochs": total.epoch + 1,
         "error": total.error or None,
         "fps": {
@@ -274,71 +226,11 @@ def _share(part: int, total: int) -> float | None:
     return round(part / total, 4) if total else None
 
 
-def _add_uncounted_predictions(total: StreamStats) -> None:
-    """Adds predictions that were shown but not reported, because their inference process was killed.
-
-    Each is assumed to have needed as many backbone passes as any other changed frame.
-    """
-    uncounted = total.rendered - sum(total.rendered_without.values()) - total.predicted
-    if uncounted > 0:
-        computed = total.predicted - total.reused
-        passes = total.backbone_passes // computed if computed > 0 else 1
-        total.predicted += uncounted
-        total.backbone_passes += passes * uncounted
-
-
-def _lost_predictions(stream_id: str, everyone: Sequence[WorkerStats]) -> str:
-    """Reason for frames without a prediction: inference was killed, or was down when they arrived."""
-    inference = [w for w in everyone if w.role == "inference" and stream_id in w.streams]
-    last = max(inference, key=lambda w: (w.sent_ns, w.session), default=None)
-    return "lost.worker_restart" if last and last.state == "stopped" else "inference.killed"
-
-
-def _without_absence(stats: StreamStats) -> StreamStats:
-    """Removes counts of absent frames: the worker's previous process may have processed them."""
-    dropped, not_predicted = (
-        {reason: count for reason, count in counts.items() if not reason.endswith(".absent")}
-        for counts in (stats.dropped, stats.not_predicted)
-    )
-    return msgspec.structs.replace(stats, dropped=dropped, not_predicted=not_predicted)
-
-
 def percentiles(histogram: Histogram | None) -> dict[str, float | None]:
     """p50, p95 and p99 in milliseconds; all None if nothing was measured."""
     return {
         f"p{percent}": _rounded(histogram.percentile(percent)) if histogram else None
         for percent in (50, 95, 99)
-    }
-
-
-def _newest_sessions(everyone: Sequence[WorkerStats]) -> dict[tuple[str, str], int]:
-    """The last session of each worker and host; ``everyone`` is in chronological order."""
-    return {(stats.worker, stats.host): stats.session for stats in everyone}
-
-
-def _may_have_had(stream_id: str, everyone: Sequence[WorkerStats]) -> list[WorkerStats]:
-    """The processes that may have handled a stream, including those that died before reporting it.
-
-    A process that did not report the stream may have handled it if another process of its worker
-    reported it, or if no worker of its role did. Capture workers count only for streams that they reported.
-    """
-    reporters = {(w.worker, w.host) for w in everyone if stream_id in w.streams}
-    reported_roles = {w.role for w in everyone if stream_id in w.streams}
-    return [
-        w
-        for w in everyone
-        if stream_id in w.streams
-        or (w.role != "capture" and ((w.worker, w.host) in reporters or w.role not in reported_roles))
-    ]
-
-
-def _killed_roles(stream_id: str, everyone: Sequence[WorkerStats], running: bool) -> set[str]:
-    """Roles of workers that ended without final statistics and may have handled this stream."""
-    newest = _newest_sessions(everyone)
-    return {
-        stats.role
-        for stats in _may_have_had(stream_id, everyone)
-        if stats.state != "stopped" and (not running or stats.session != newest[stats.worker, stats.host])
     }
 
 

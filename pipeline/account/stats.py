@@ -110,6 +110,22 @@ class Freshness(msgspec.Struct):
     turns: Counts = {}
 
 
+class SourceFormat(msgspec.Struct):
+    """What a source delivers.
+
+    Attributes:
+        width_px: Width of its newest frame.
+        height_px: Height of its newest frame.
+        fps: Its nominal frame rate; None if it does not provide one.
+        unpaced: A file or folder is played as fast as inference accepts its frames.
+    """
+
+    width_px: Annotated[int, msgspec.Meta(ge=1, le=2**20)]
+    height_px: Annotated[int, msgspec.Meta(ge=1, le=2**20)]
+    fps: Duration | None = None
+    unpaced: bool = False
+
+
 class ThingStats(msgspec.Struct, omit_defaults=True):
     """Moving objects found in one stream, and their accuracy if the source has ground truth (inference).
 
@@ -179,6 +195,7 @@ class StreamStats(msgspec.Struct):
         cache_depth: Current number of past frames in the cache (inference).
         latency: Durations by stage.
         freshness: State of the cap on the age of predictions; None without one (capture).
+        source: Frame size and rate of the source; None before its first frame (capture).
         seen: Number of frames sent, by session: the highest ``seq`` + 1.
         fps: Frame rate of this worker's own output over about the last two seconds.
         first_ns: Unix time in ns of this worker's first frame; 0 if none.
@@ -213,6 +230,7 @@ class StreamStats(msgspec.Struct):
     cache_depth: Count = 0
     latency: Annotated[dict[Name, Histogram], msgspec.Meta(max_length=64)] = {}
     freshness: Freshness | None = None
+    source: SourceFormat | None = None
     seen: dict[TimeNs, Count] = {}
     fps: Duration = 0.0
     first_ns: TimeNs = 0

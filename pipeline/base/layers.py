@@ -31,7 +31,7 @@ def fill(
         path: A TOML file with the keys that differ from the defaults; None if there is none.
         overrides: ``"section.key=value"`` each, the value as in TOML; strings may be unquoted.
         options: Values of dedicated command line options.
-        keys_in: The file that lists all keys, for error messages.
+        keys_in: Where all keys are listed, for error messages: a file or several.
 
     Raises:
         ConfigError: The file can't be read, is not TOML, or has an unknown key or a wrong type; the

@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -32,7 +32,8 @@ def readable(
     if what.startswith(_UNKNOWN):
         name = what.removeprefix(_UNKNOWN).strip("`")
         key = f"{place}.{name}" if place else name
-        return f"unknown key {key!r}{_nearest(name, place, schema)}"
+        known = [field.name for field in getattr(_find(place, schema), "fields", ())]
+        return f"unknown key {key!r}{nearest(name, known)}"
     what = what[0].lower() + what[1:]
     if what.startswith("invalid enum value") or " matching regex " in what:
         value = what.removeprefix("invalid enum value ")
@@ -43,9 +44,8 @@ def readable(
     return f"{place}: {what}" if place else what
 
 
-def _nearest(name: str, place: str, schema: type[msgspec.Struct]) -> str:
-    """A suggestion of the most similar known key at a place; empty if there is none."""
-    known = [field.name for field in getattr(_find(place, schema), "fields", ())]
+def nearest(name: str, known: Sequence[str]) -> str:
+    """A suggestion of the most similar known key; empty if there is none."""
     like = difflib.get_close_matches(name, known, n=1)
     return f" (did you mean {like[0]}?)" if like else ""
 

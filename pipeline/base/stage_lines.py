@@ -16,19 +16,27 @@ def print_stage(line: str) -> None:
 
 
 @contextmanager
-def stage(what: str, notify: Callable[[str], None] = print_stage) -> Iterator[None]:
-    """Reports the start of a stage and then, from a thread, the elapsed time every ``EVERY_S`` seconds."""
-    started_s, done = time.monotonic(), threading.Event()
+def repeated(report: Callable[[], None], every_s: float) -> Iterator[None]:
+    """Calls ``report`` from a thread every ``every_s`` seconds until the block ends."""
+    done = threading.Event()
 
-    def remind() -> None:
-        while not done.wait(EVERY_S):
-            notify(f"{what}: {time.monotonic() - started_s:.0f} s so far")
+    def repeat() -> None:
+        while not done.wait(every_s):
+            report()
 
-    notify(f"{what} ...")
-    reminder = threading.Thread(target=remind, name="stage", daemon=True)
-    reminder.start()
+    thread = threading.Thread(target=repeat, name="stage", daemon=True)
+    thread.start()
     try:
         yield
     finally:
         done.set()
-        reminder.join()
+        thread.join()
+
+
+@contextmanager
+def stage(what: str, notify: Callable[[str], None] = print_stage) -> Iterator[None]:
+    """Reports the start of a stage and then, from a thread, the elapsed time every ``EVERY_S`` seconds."""
+    started_s = time.monotonic()
+    notify(f"{what} ...")
+    with repeated(lambda: notify(f"{what}: {time.monotonic() - started_s:.0f} s so far"), EVERY_S):
+        yield

@@ -12,6 +12,7 @@ import msgspec
 from pipeline.base.closing import Closing
 from pipeline.base.errors import UserError
 from pipeline.base.event import Event
+from pipeline.base.program import PROGRAM
 
 FORMAT = 1
 """Version of the tables."""
@@ -70,7 +71,7 @@ class Archive(Closing):
         if base is None:
             if not path.is_file():
                 raise UserError(
-                    f"{path}: there are no events yet: run `kvq-stream` first, or set "
+                    f"{path}: there are no events yet: run `{PROGRAM}` first, or set "
                     "the file of another store: --set store.file=FILE"
                 )
             try:

@@ -7,16 +7,21 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import msgspec
-from filelock import FileLock, Timeout
 
 from pipeline.base.closing import Closing
 from pipeline.base.errors import OutputError
 from pipeline.base.event import unix_ns
 from pipeline.base.evidence import CLIP, CUT, EVENT, GROWING, NONE, OVERLAY_CLIP, evidence_folder
 from pipeline.base.files import PARTIAL, sync_to_disk, write_whole
+from pipeline.base.held_lock import HeldError, hold
 from pipeline.base.oldest_first import OldestFirst
 
 _ID = re.compile("[0-9a-f]{16}")
+
+
+def lock_of_shelf(root: Path) -> Path:
+    """The lock file of a folder of evidence."""
+    return root / ".lock"
 
 
 class EvidenceError(OutputError):
@@ -40,11 +45,10 @@ class EvidenceShelf(Closing):
         self._settled = OldestFirst[str](root, keep_days, max_mb, self._remove)
         try:
             root.mkdir(parents=True, exist_ok=True)
-            self._lock = FileLock(root / ".lock", thread_local=False)
-            self._lock.acquire(blocking=False)
-        except Timeout:
+            self._lock = hold(lock_of_shelf(root))
+        except HeldError as held:
             raise EvidenceError(
-                f"{root}: another run stores its evidence there: give this run its own folder, "
+                f"{root}: another run stores its evidence there{held.by}: give this run its own folder, "
                 "--set evidence.folder=FOLDER"
             ) from None
         except OSError as error:

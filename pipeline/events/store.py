@@ -10,11 +10,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
-from filelock import FileLock, Timeout
 
 from pipeline.base.closing import Closing
 from pipeline.base.errors import OutputError
 from pipeline.base.event import Event, unix_ns
+from pipeline.base.held_lock import HeldError, hold
 from pipeline.base.present_time import PresentTime
 from pipeline.events.archive import APPLICATION, FORMAT, PATIENCE_S, Archive, Chunk, check, number, reason_of
 
@@ -43,6 +43,11 @@ CREATE INDEX chunks_by_stream ON chunks (stream, end_ns);
 """
 
 
+def lock_of_store(path: Path) -> Path:
+    """The lock file of a store."""
+    return Path(f"{path}.lock")
+
+
 class StoreError(OutputError):
     """The store cannot be written, from the start or after a failure."""
 
@@ -64,11 +69,10 @@ class Store(Closing):
         self._keep_ns, self._max_bytes = int(keep_days * _DAY_NS), int(max_mb * 2**20)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._lock = FileLock(f"{path}.lock", thread_local=False)
-            self._lock.acquire(blocking=False)
-        except Timeout:
+            self._lock = hold(lock_of_store(path))
+        except HeldError as held:
             raise StoreError(
-                f"{path}: another run stores its events there: give this run its own file, "
+                f"{path}: another run stores its events there{held.by}: give this run its own file, "
                 "--set store.file=FILE"
             ) from None
         except OSError as error:

@@ -1,8 +1,12 @@
 """Finds the file of a checkpoint by name and validates it without torch."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
+
+from pipeline.base.program import PROGRAM
 
 FORMAT = "kvq-stream checkpoint 1"
 _SHIPPED = Path(__file__).parent / "weights"
@@ -10,6 +14,24 @@ _SHIPPED = Path(__file__).parent / "weights"
 
 class CheckpointError(ValueError):
     """A checkpoint can't be used; the message is one readable line."""
+
+
+def with_remedy(error: CheckpointError, option: str) -> str:
+    """The message of an error, followed by what an option or key that names a checkpoint takes."""
+    return f"{error}; {option} takes the name of a shipped checkpoint or a file written by `{PROGRAM} train`"
+
+
+@contextmanager
+def checkpoint_named_by(option: str) -> Iterator[None]:
+    """Adds to the errors of checkpoints what ``option`` takes.
+
+    Raises:
+        CheckpointError: In place of one without the remedy.
+    """
+    try:
+        yield
+    except CheckpointError as error:
+        raise CheckpointError(with_remedy(error, option)) from error
 
 
 def find_checkpoint(name: str | Path) -> Path:

@@ -32,6 +32,7 @@ def train(run: Trainer, reporter: Reporter) -> None:
     """
     with (
         _stop_signals(alone=run.ranks.count == 1) as stop,
+        reporter.training_lines(run.progress),
         torch.backends.cudnn.flags(enabled=True, benchmark=True),
     ):
         _train(run, reporter, stop)
@@ -43,11 +44,11 @@ def _train(run: Trainer, reporter: Reporter, stop: list[int]) -> None:
     options = run.options
     seconds, mark_s, mark_clips = run.elapsed_s, time.perf_counter(), run.clips_seen
     while run.progress < 1.0 and not run.stopped_early:
-        run.advance()
+        newest = run.advance()
         averages = _mean_of_pending(run) if run.step % options.log_every_steps == 0 else None
         run.elapsed_s = seconds + time.perf_counter() - mark_s
         run.elapsed_s, stopped = run.ranks.agree(run.elapsed_s, float(len(stop)))
-        reporter.advance(run.progress)
+        reporter.advance(run.progress, step=run.step, loss=newest)
         if averages is not None:
             loss, accuracy, *dense = averages
             rate = (run.clips_seen - mark_clips) / (run.elapsed_s - seconds)
@@ -62,7 +63,10 @@ def _train(run: Trainer, reporter: Reporter, stop: list[int]) -> None:
             )
         validates = run.step % options.validate_every_steps == 0 or run.progress >= 1.0
         if validates:
-            accuracy, macro_f1 = run.validate()
+            validation_s = time.perf_counter()
+            with reporter.validating():
+                accuracy, macro_f1 = run.validate()
+            run.validation_s = time.perf_counter() - validation_s
             reporter.validation(run.best, step=run.step, accuracy=accuracy, macro_f1=macro_f1)
             reporter.notify(
                 f"step {run.step}: validation accuracy {accuracy:.4f}, best {run.best:.4f} at {run.best_step}"
@@ -71,7 +75,7 @@ def _train(run: Trainer, reporter: Reporter, stop: list[int]) -> None:
             run.save()
             goes_on = run.progress < 1.0 and not run.stopped_early  # at the end, the caller plots
             if validates and goes_on and run.ranks.leads:
-                with suppress(MissingPackageError):  # reported at the end
+                with suppress(MissingPackageError):  # reported at the start
                     draw_curves(run.out / "metrics.jsonl", run.out / "curves.png")
             seconds, mark_s, mark_clips = run.elapsed_s, time.perf_counter(), run.clips_seen
         if stopped:  # after a validation that is due, because the resumed run would skip it

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Iterator
+from operator import length_hint
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from rich.progress import Progress
 
 from pipeline.base.files import write_whole
+from pipeline.base.program import PROGRAM
 from pipeline.model.checkpoint import load_checkpoint, save_checkpoint
 from pipeline.model.shipped import find_checkpoint, read_header
 from pipeline.training.evaluation.answers import answers
@@ -17,10 +19,12 @@ from pipeline.training.evaluation.calibration import calibrate
 from pipeline.training.evaluation.metrics import Report, verdict
 from pipeline.training.evaluation.score_clips import score_clips
 from pipeline.training.evaluation.score_motions import score_motions
+from pipeline.training.progress import watched
 from pipeline.training.trainer import Trainer
 from pipeline.training.training_options import is_checkpoint
 
 HELD_OUT_SEED = 1_000_003
+_REMEDIES = 'see "If it does not learn" in docs/training.md'
 _OF_A_RUN = ("steps", "clips_seen", "minutes", "device", "processes", "precision", "torch", "recipe")
 
 
@@ -33,7 +37,10 @@ def conclude(run: Trainer, progress: Progress | None = None) -> dict[str, Any]:
     options = run.options
     model = load_checkpoint(run.out / "best.safetensors").to(run.device).eval()
     validation = model.metadata["validation"]
-    calibrate(model, *answers(model, run.validation()))
+    batches = run.validation()
+    if length_hint(batches):
+        batches = watched(batches, progress, "calibration batches")
+    calibrate(model, *answers(model, batches))
     if run.held_out is None:
         held_out = score_motions(
             model,
@@ -47,7 +54,11 @@ def conclude(run: Trainer, progress: Progress | None = None) -> dict[str, Any]:
         )
     else:
         held_out = score_clips(model, run.held_out(), progress)
-    learned, reason = verdict(held_out, _validations_on_held_out(run))
+    cut = cut_short(run)
+    stopped = f"{cut}: allow more minutes" if cut else ""
+    learned, reason = verdict(held_out, _validations_on_held_out(run), stopped=stopped)
+    if not learned and run.clips is not None:
+        reason += f"; {_REMEDIES}"
     summary = {
         "learned": learned,
         "verdict": reason,
@@ -70,6 +81,35 @@ def conclude(run: Trainer, progress: Progress | None = None) -> dict[str, Any]:
     save_checkpoint(run.out / "model.safetensors", model, metadata=about)
     write_whole(run.out / "summary.json", json.dumps(summary, indent=2) + "\n")
     return summary
+
+
+def cut_short(run: Trainer) -> str:
+    """That the time limit ended the run before its last step, or within the warm-up; else an empty text."""
+    options = run.options
+    if not options.minutes or run.elapsed_s < 60 * options.minutes or run.stopped_early:
+        return ""
+    if run.step < options.steps:
+        return f"stopped by the time limit after {run.step} of {options.steps} steps"
+    if not options.steps and run.step <= options.warmup_steps:
+        return f"stopped by the time limit after {run.step} steps, during the warm-up"
+    return ""
+
+
+def announced(run: Trainer) -> str:
+    """What `conclude` is about to do, in words, and how long it takes at the speed of the last validation."""
+    options = run.options
+    if run.held_out is None:
+        clips = options.evaluate_samples
+        what = f"{clips:,d} rendered clips at each of 3 speeds and for each of 5 controls"
+        ratio = 1 + (3 + 5) * clips / options.validate_samples
+    else:
+        clips = len(run.clips["held_out"]) if run.clips else 0
+        what = f"every window of {clips} held-out clips as it is, with the newest frame only, and shuffled"
+        ratio = 1 + 3 * length_hint(run.held_out()) / length_hint(run.validation())
+    minutes = run.validation_s * ratio / 60
+    about = f"; {f'about {minutes:.0f}' if minutes >= 1 else 'less than 1'} min" if minutes else ""
+    limit = ", not counted in the time limit" if options.minutes else ""
+    return f"evaluating the weights of step {run.best_step}: {what}{about}{limit} ..."
 
 
 def _runs_before(init: str) -> list[dict[str, Any]]:
@@ -95,7 +135,7 @@ def described(summary: dict[str, Any], written: Path) -> Iterator[str]:
     yield f"written: {written}"
     if "speeds" not in summary["held_out"]:
         yield (
-            f"to use it: python run_stream.py --set inference.checkpoint={written} "
+            f"to use it: {PROGRAM} --set inference.checkpoint={written} "
             f"--set history.spacing_ms={summary['recipe']['spacing_ms']:g} --source ..."
         )
     yield summary["verdict"]

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from operator import length_hint
 from pathlib import Path
 from types import TracebackType
@@ -14,13 +14,14 @@ from rich.panel import Panel
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from pipeline.base import stage_lines
 from pipeline.base.files import write_whole
 from pipeline.base.key_echo import without_key_echo
-from pipeline.base.stage_lines import EVERY_S, print_stage
+from pipeline.base.stage_lines import print_stage, repeated
 
 T = TypeVar("T")
 _FORMS = {
-    "step": "step {:,d}",
+    "step": "step {}",
     "loss": "loss {:.4f}",
     "accuracy": "accuracy {:.3f}",
     "validation": "validation accuracy {:.4f}",
@@ -28,6 +29,7 @@ _FORMS = {
     "clips_per_s": "{:,.0f} clips/s",
 }
 _SPEED_OVER_S = 3600.0  # window for the mean speed; long, so that validations average out
+_SILENCE_S = 30.0  # without a terminal, longest time between two progress lines
 _FINEST = 0.001  # of the budget; rich averages the speed over the last thousand updates
 
 
@@ -49,7 +51,9 @@ class Reporter:
         *,
         title: str = "training",
         from_step: int = 0,
+        steps: int = 0,
         quiet: bool = False,
+        silence_s: float = _SILENCE_S,
     ) -> None:
         """Sets up the output.
 
@@ -59,18 +63,23 @@ class Reporter:
             every_s: Time between two plain lines.
             title: Title of the panel.
             from_step: Step to resume from; 0 starts a new file.
+            steps: Steps of the whole run; 0 = limited only by time.
             quiet: Neither write nor show anything, for ranks other than the leader.
+            silence_s: Without a terminal, longest time between two lines in `training_lines`.
         """
         self._path, self._every_s, self._from_step = metrics, every_s, from_step
+        self._steps, self._silence_s = steps, silence_s
         self._console = console or Console()
         self._quiet = quiet
         self._printed_s = 0.0
-        self._shown: dict[str, Any] = {}
+        self._shown: dict[str, Any] = {"step": from_step}
+        self._validating = False
         self._file: TextIO | None = None
         self.progress = _Panel(self._console, title, disable=quiet or not self._console.is_terminal)
         self._task = self.progress.add_task("training", total=1.0)
         self._terminal = ExitStack()
         self._done = 0.0
+        self._started, self._done_s = (0.0, time.monotonic()), time.monotonic()
 
     def __enter__(self) -> "Reporter":
         """Opens the file and, in a terminal, the panel."""
@@ -97,10 +106,46 @@ class Reporter:
         if not self._quiet:
             self._console.print(message, markup=False, highlight=False, soft_wrap=True)
 
-    def advance(self, done: float) -> None:
-        """Shows the used share of the budget, 0 to 1."""
+    def training_lines(self, done: float) -> AbstractContextManager[None]:
+        """Reports progress during the block; without a terminal, at least every ``silence_s`` seconds.
+
+        Args:
+            done: The share of the budget used before, 0 to 1.
+        """
+        self._done = done
+        self._done_s = time.monotonic()
+        self._started = (done, self._done_s)
+        if self._file is None or not self.progress.disable:
+            return nullcontext()
+        return repeated(self._break_silence, min(self._silence_s / 4, 5.0))
+
+    def _break_silence(self) -> None:
+        if time.monotonic() - max(self._printed_s, self._started[1]) >= self._silence_s:
+            self._print_progress()
+
+    def _print_progress(self) -> None:
+        self._printed_s = time.monotonic()
+        self.notify(f"{self._done:4.0%}  {self._time_left()}  {'  '.join(self._words())}")
+
+    @contextmanager
+    def validating(self) -> Iterator[None]:
+        """Says in the progress lines of the block that a validation runs."""
+        self._validating = True
+        try:
+            yield
+        finally:
+            self._validating = False
+
+    def advance(self, done: float, **metrics: Any) -> None:
+        """Shows the used share of the budget, 0 to 1, and the newest ``step`` and ``loss``.
+
+        Args:
+            done: The share.
+            metrics: Numbers or scalar tensors; these are only read when a line is printed.
+        """
+        self._shown |= metrics
         if done - self._done >= _FINEST:
-            self._done = done
+            self._done, self._done_s = done, time.monotonic()
             self.progress.update(self._task, completed=done)
 
     def training(self, **metrics: Any) -> None:
@@ -108,8 +153,7 @@ class Reporter:
         self._write("train", metrics)
         self._show(metrics)
         if self._file and self.progress.disable and time.monotonic() - self._printed_s >= self._every_s:
-            self._printed_s = time.monotonic()
-            self.notify(f"{self._done:4.0%}  {self._time_left()}  {'  '.join(self._words())}")
+            self._print_progress()
 
     def validation(self, best: float, **metrics: Any) -> None:
         """Writes metrics of a validation and shows them."""
@@ -127,14 +171,17 @@ class Reporter:
 
     def _words(self) -> list[str]:
         """The newest metrics, formatted."""
-        return [form.format(self._shown[key]) for key, form in _FORMS.items() if key in self._shown]
+        shown = dict(self._shown)
+        of_all = f" of {self._steps:,d}" if self._steps else ""
+        shown["step"] = f"{shown['step']:,d}{of_all}"
+        if "loss" in shown:
+            shown["loss"] = float(shown["loss"])
+        words = [form.format(shown[key]) for key, form in _FORMS.items() if key in shown]
+        return [*words, "validating"] if self._validating else words
 
     def _time_left(self) -> str:
-        left_s = self.progress.tasks[self._task].time_remaining
-        if left_s is None:
-            return "time left: unknown"
-        hours, minutes, seconds = int(left_s) // 3600, int(left_s) // 60 % 60, int(left_s) % 60
-        return f"{hours}:{minutes:02d}:{seconds:02d} left" if hours else f"{minutes}:{seconds:02d} left"
+        done, started_s = self._started
+        return _left(self._done - done, 1 - self._done, started_s, self._done_s)
 
 
 def watched(
@@ -152,12 +199,34 @@ def watched(
 
 
 def _in_lines(items: Iterable[T], what: str, total: int) -> Iterator[T]:
-    due_s = 0.0
-    for number, item in enumerate(items):
-        if time.monotonic() >= due_s:
-            due_s = time.monotonic() + EVERY_S
-            print_stage(f"{what}: {number} of {total}")
-        yield item
+    started_s = done_s = time.monotonic()
+    number = 0
+
+    def report() -> None:
+        print_stage(f"{what}: {number} of {total}, {_left(number, total - number, started_s, done_s)}")
+
+    print_stage(f"{what}: 0 of {total}")
+    with repeated(report, stage_lines.EVERY_S):
+        for number, item in enumerate(items):  # noqa: B007 (read by report)
+            done_s = time.monotonic()
+            yield item
+
+
+def _left(done: float, remaining: float, started_s: float, done_s: float) -> str:
+    """The time left at the mean speed so far, in words.
+
+    Args:
+        done: Amount of work done between ``started_s`` and ``done_s``.
+        remaining: Amount of work not yet done at ``done_s``.
+        started_s: Start of the work, on the monotonic clock.
+        done_s: When ``done`` last changed.
+    """
+    if done <= 0:
+        return "time left: unknown"
+    left_s = (done_s - started_s) * remaining / done - (time.monotonic() - done_s)
+    minutes, seconds = divmod(max(int(left_s), 0), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d} left" if hours else f"{minutes}:{seconds:02d} left"
 
 
 def bars(console: Console, *, disable: bool, expand: bool = False) -> Progress:

@@ -1,17 +1,18 @@
 """Trains a model from its options: `fit`, the function behind ``run_stream.py train``."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from pipeline.base.errors import UserError
-from pipeline.base.packages import MissingPackageError
+from pipeline.base.packages import MissingPackageError, need_extra
 from pipeline.training.curves import draw_curves
 from pipeline.training.initial_weights import keeps_classifier
 from pipeline.training.loop import train
-from pipeline.training.outcome import conclude, described
+from pipeline.training.outcome import announced, conclude, cut_short, described
 from pipeline.training.parallel import Ranks, joined
 from pipeline.training.progress import Reporter
 from pipeline.training.run_files import full_disk_explained
@@ -75,19 +76,23 @@ def _fit(options: TrainingOptions, ranks: Ranks) -> dict[str, Any]:
     out.mkdir(parents=True, exist_ok=True)  # only now, so that a failed start leaves no empty folder
     title = f"training, to {run.out}"
     with Reporter(
-        run.out / "metrics.jsonl", title=title, from_step=run.step, quiet=not ranks.leads
+        run.out / "metrics.jsonl",
+        title=title,
+        from_step=run.step,
+        steps=options.steps,
+        quiet=not ranks.leads,
     ) as reporter:
         _introduce(run, reporter)
         run.start(reporter.notify)
         train(run, reporter)
         if not ranks.leads:
             return {}
-        reporter.notify(f"evaluating the weights of step {run.best_step} on held-out clips ...")
+        if stopped := cut_short(run):
+            reporter.notify(stopped)
+        reporter.notify(announced(run))
         summary = conclude(run, reporter.progress)
-        try:
+        with suppress(MissingPackageError):  # reported at the start
             draw_curves(run.out / "metrics.jsonl", run.out / "curves.png")
-        except MissingPackageError as error:
-            reporter.notify(f"the curves were not plotted: {error}")
         for line in described(summary, run.out / "model.safetensors"):
             reporter.notify(line)
     return summary
@@ -95,9 +100,6 @@ def _fit(options: TrainingOptions, ranks: Ranks) -> dict[str, Any]:
 
 def _introduce(run: Trainer, reporter: Reporter) -> None:
     options, model = run.options, run.options.model
-    limits = [f"{options.steps} steps"] * bool(options.steps) + [f"{options.minutes:g} min"] * bool(
-        options.minutes
-    )
     start = f"the weights of {options.init}" if options.init else "random weights"
     if run.step:
         start = f"step {run.step} of the previous run"
@@ -113,11 +115,17 @@ def _introduce(run: Trainer, reporter: Reporter) -> None:
     if options.scene_batch_size:
         every = f" every {options.clips_every_steps} steps" if options.clips_every_steps > 1 else ""
         step = f"{step}{every} and {options.scene_batch_size} layered scenes"
-    reporter.notify(f"from {start}; {' or '.join(limits)} of {step}, {run.precision} on {run.device}")
+    budget = f"{options.steps} steps" if options.steps else f"{options.minutes:g} min in steps"
+    limit = f", at most {options.minutes:g} min" if options.steps and options.minutes else ""
+    reporter.notify(f"from {start}; {budget} of {step}{limit}, {run.precision} on {run.device}")
     reporter.notify(f"learning rate {options.learning_rate:g}{backbone}{fixed}")
     if is_checkpoint(options.init) and options.model.motion and run.scenes is None:
         kept = _DENSE_MOTION_IS_KEPT if options.keep_motion_weight else _DENSE_MOTION_SUFFERS
         reporter.notify(kept if options.backbone_rate else _DENSE_MOTION_STAYS)
+    try:
+        need_extra("plots")
+    except MissingPackageError as error:
+        reporter.notify(f"curves.png will not be drawn: {error}")
 
 
 def _backbone_text(rate: float) -> str:

@@ -58,6 +58,7 @@ class Trainer:
         best: Validation accuracy of the best weights so far, -1 before the first validation.
         best_step: Step of the best weights, see ``validate``.
         stale: Validations since the last improvement.
+        validation_s: Duration of the last validation; 0 before the first one in this process.
         pending: Metrics of the steps since the last log line: loss and training accuracy; with layered
             scenes also the loss, end-point error and mask overlap of dense motion.
     """
@@ -110,6 +111,7 @@ class Trainer:
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
         self.step, self.elapsed_s = 0, 0.0
         self.best, self.best_step, self.stale = -1.0, 0, 0
+        self.validation_s = 0.0
         self.pending: list[Tensor] = []
         self._labelled = torch.zeros(2, device=self.device)  # loss and accuracy of the last labelled clips
 

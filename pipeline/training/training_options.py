@@ -12,6 +12,7 @@ import msgspec
 
 from pipeline.base.errors import ConfigError
 from pipeline.base.layers import fill, parse_override, read_table
+from pipeline.base.schema import nearest
 from pipeline.model.architecture import Architecture
 from pipeline.model.description import describe_checkpoint
 from pipeline.training.rendered.layered_scene import LayeredScene
@@ -22,7 +23,7 @@ AtLeastOne = Annotated[int, msgspec.Meta(ge=1, le=2**40)]
 NonNegative = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 Positive = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
 
-_KEYS_IN = "configs/train_motion.toml"
+_KEYS_IN = "docs/reference/training_options.md, with their defaults"
 _LARGEST = {"num_past": 8, "image_size": 2048, "d_model": 8192, "num_layers": 32}
 
 
@@ -228,7 +229,7 @@ def _last(tables: Sequence[Mapping[str, Any]], key: str) -> Any:
 
 def _check_model(table: Any) -> None:
     """Rejects unknown keys, which msgspec ignores for a dataclass."""
-    known = {field.name for field in fields(Architecture)} - {"num_classes"}
+    known = [field.name for field in fields(Architecture) if field.name != "num_classes"]
     for name in table if isinstance(table, Mapping) else ():
         if name not in known:
-            raise ConfigError(f"unknown key 'model.{name}'; all keys are in {_KEYS_IN}")
+            raise ConfigError(f"unknown key 'model.{name}'{nearest(name, known)}; all keys are in {_KEYS_IN}")

@@ -3,6 +3,7 @@
 import errno
 import os
 import sys
+from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import ClassVar
 
@@ -11,10 +12,13 @@ import numpy as np
 
 from pipeline.base.clock import now_ns
 from pipeline.flow.ring import Ring
+from pipeline.video.pace import Thinning
 from pipeline.video.source import Picture, Source, SourceError, SourceOptions
 
 _POLL_S = 0.1
 _CLOSE_S = 0.5
+_SAME_RATE = 0.05
+"""Relative difference up to which a camera has the requested frame rate."""
 
 
 class CameraSource(Source):
@@ -48,12 +52,12 @@ class CameraSource(Source):
         grabber = self._start_grabber()
         if not grabber.tried.wait(self._options.open_timeout_s):
             grabber.stopping.set()
-            raise self._hangs()
+            raise self._hangs(grabber)
         if grabber.error is not None:
             grabber.join(_CLOSE_S)
             raise grabber.error
         self._grabber = grabber
-        self.fps = grabber.fps
+        self.fps, self.note = grabber.fps, grabber.note
 
     def read(self) -> Picture | None:
         """The next frame; never None."""
@@ -78,14 +82,17 @@ class CameraSource(Source):
             former = self._owners.get(self._index)
             if former is not None and former.is_alive():
                 if former.stopping.is_set():
-                    raise self._hangs()
+                    raise self._hangs(former)
                 raise SourceError("refused", self.description, "this program already reads it; name it once")
             grabber = self._owners[self._index] = _Grabber(self._index, self._options)
             grabber.start()
         return grabber
 
-    def _hangs(self) -> SourceError:
-        return SourceError("timeout", self.description, "does not respond; unplug it and plug it in again")
+    def _hangs(self, grabber: "_Grabber") -> SourceError:
+        if grabber.had_file and not _device(self._index).exists():
+            return SourceError("no_camera", self.description, "was unplugged; plug it in again")
+        advice = "does not respond; check that it is plugged in, or unplug it and plug it in again"
+        return SourceError("timeout", self.description, advice)
 
 
 class _Grabber(Thread):
@@ -97,6 +104,9 @@ class _Grabber(Thread):
         self.stopping = Event()
         self.error: SourceError | None = None
         self.fps: float | None = None
+        self.note = ""
+        self.had_file = _device(index).exists()
+        self._thinning: Thinning | None = None
         self.pictures: Ring[Picture] = Ring(1)
         self._index = index
         self._options = options
@@ -117,7 +127,7 @@ class _Grabber(Thread):
 
     def _probe(self) -> None:
         """Finds out why the device can't be opened; OpenCV only returns False and prints ten lines."""
-        path = f"/dev/video{self._index}"
+        path = _device(self._index)
         try:
             os.close(os.open(path, os.O_RDWR | os.O_NONBLOCK))
         except PermissionError:
@@ -148,7 +158,9 @@ class _Grabber(Thread):
                 good, image = capture.read()
                 if not good:
                     break
-                self._give(Picture(np.asarray(image, np.uint8), now_ns()))
+                time_ns = now_ns()
+                if self._thinning is None or self._thinning.takes(time_ns):
+                    self._give(Picture(np.asarray(image, np.uint8), time_ns))
         finally:
             capture.release()
 
@@ -161,9 +173,20 @@ class _Grabber(Thread):
         for key, value in wanted:
             if value:
                 capture.set(key, value)
-        self.fps = capture.get(cv2.CAP_PROP_FPS) or None
+        self.fps, asked = capture.get(cv2.CAP_PROP_FPS) or None, self._options.fps
+        if not asked or not self.fps or abs(self.fps - asked) <= _SAME_RATE * asked:
+            return
+        self.note = f"the camera delivers {self.fps:.4g} fps, {asked:.4g} were asked for with capture.fps"
+        if self.fps > asked:
+            self.note += "; the frames in between are skipped"
+            self.fps, self._thinning = asked, Thinning(asked)
 
     def _give(self, picture: Picture) -> None:
         while not self.pictures.put(picture, _POLL_S):
             if self.stopping.is_set():
                 return
+
+
+def _device(index: int) -> Path:
+    """The device file of a camera, on Linux."""
+    return Path(f"/dev/video{index}")

@@ -1,4 +1,4 @@
-"""Plays recorded frames at their original rate."""
+"""Frame rates: plays recorded frames at their original one, and thins out a live source."""
 
 import time
 
@@ -32,3 +32,28 @@ class Pacer:
             step_s = self._step_s
         self._due_s = now_s if self._due_s is None else self._due_s + step_s
         return max(0.0, self._due_s - now_s)
+
+
+class Thinning:
+    """Selects the frames of a live source that is faster than wanted."""
+
+    def __init__(self, fps: float) -> None:
+        """Stores the rate.
+
+        Args:
+            fps: Wanted frames per second; more than 0.
+        """
+        self._step_ns = int(1e9 / fps)
+        self._due_ns: int | None = None
+
+    def takes(self, time_ns: int) -> bool:
+        """Whether to take the frame of this time, in ns; call it once per frame, in order.
+
+        The rate is kept on average, also if it does not divide the source's rate. After a pause of two steps
+        or more, frames are not taken faster to catch up.
+        """
+        if self._due_ns is not None and self._due_ns - self._step_ns <= time_ns < self._due_ns:
+            return False
+        on_time = self._due_ns is not None and 0 <= time_ns - self._due_ns < 2 * self._step_ns
+        self._due_ns = (self._due_ns if on_time and self._due_ns is not None else time_ns) + self._step_ns
+        return True

@@ -92,6 +92,7 @@ class Reader:
         self._max_frames = max_frames + self._tally.captured if max_frames else 0
         self._state: StreamState = "waiting"
         self._source: Source | None = None
+        self._fps: float | None = None
         self._size: tuple[int, ...] | None = None
         self._stopping = Event()
         self._released = Event()
@@ -109,6 +110,11 @@ class Reader:
     def epoch(self) -> int:
         """The epoch of the newest frame."""
         return self._epoch
+
+    @property
+    def fps(self) -> float | None:
+        """Nominal frame rate of the source; None before its first frame, or if it does not provide one."""
+        return self._fps
 
     @property
     def captured(self) -> int:
@@ -216,9 +222,10 @@ class Reader:
         if self._state == "down":
             self._epoch += 1
         self._backoff.reset()
-        self._size = None
+        self._size, self._fps = None, source.fps
         rate = f" at {source.fps:.4g} fps" if source.fps else ""
-        self._tally.report(f"up: {source.description}{rate}")
+        note = f" ({source.note})" if source.note else ""
+        self._tally.report(f"up: {source.description}{rate}{note}")
         self._state, self.retry_ns = "up", 0
         self._on_change()
 

@@ -102,11 +102,13 @@ class Source(Closing):
         live: Whether frames arrive in real time and are lost if they are not read.
         description: Human-readable name: the URL (without its password), path or device.
         fps: Frame rate; None before it is opened, or if the source does not provide it.
+        note: What differs from the requested settings, human-readable; empty if nothing does.
     """
 
     live: bool
     description: str
     fps: float | None = None
+    note: str = ""
 
     @abstractmethod
     def open(self) -> None:

@@ -13,11 +13,12 @@ from pipeline.wire.messages import Prediction
 _OF_EARLIER_LINES = ("trail", "was")
 
 
-class _Line(msgspec.Struct, frozen=True):
+class _Line(msgspec.Struct, frozen=True, kw_only=True):
     stream_id: str
     epoch: int
     seq: int
     capture_ns: int
+    media_s: float | msgspec.UnsetType = msgspec.UNSET
     depth: int
     top: list[tuple[str, float]]
     generation: int
@@ -30,7 +31,7 @@ class PredictionWriter(LineFile):
     """Writes one line per prediction.
 
     Each has ``"stream_id"``, ``"epoch"``, ``"seq"``, ``"capture_ns"``, ``"depth"``, ``"top"`` (pairs of label
-    and score) and ``"generation"``.
+    and score) and ``"generation"``. A source with time stamps, such as a file, adds ``"media_s"``.
     A network with dense motion adds ``"things"`` and ``"camera"``, see ``Thing`` and ``CameraMotion``,
     without past positions, which are in earlier lines. If zones follow the scene, ``"sight"`` is added, see
     ``Sight``.
@@ -42,16 +43,19 @@ class PredictionWriter(LineFile):
         Raises:
             LineFileError: Writing failed, for example because the disk is full.
         """
+        pts_ns, (things, camera) = prediction.pts_ns, _scene(prediction)
         line = _Line(
-            prediction.stream_id,
-            prediction.epoch,
-            prediction.seq,
-            prediction.capture_ns,
-            prediction.depth,
-            [(label, round(score, 6)) for label, score in prediction.top],
-            prediction.generation,
-            *_scene(prediction),
-            _rounded(prediction.sight) if prediction.sight else msgspec.UNSET,
+            stream_id=prediction.stream_id,
+            epoch=prediction.epoch,
+            seq=prediction.seq,
+            capture_ns=prediction.capture_ns,
+            media_s=msgspec.UNSET if pts_ns is None else round(pts_ns / 1e9, 6),
+            depth=prediction.depth,
+            top=[(label, round(score, 6)) for label, score in prediction.top],
+            generation=prediction.generation,
+            things=things,
+            camera=camera,
+            sight=_rounded(prediction.sight) if prediction.sight else msgspec.UNSET,
         )
         self.write(msgspec.json.encode(line))
 

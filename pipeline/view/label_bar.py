@@ -39,7 +39,7 @@ def draw_label_bar(
     Args:
         canvas: Image, drawn on in place.
         frame: The frame; if its prediction is scored, the best label gets a tick or a cross.
-        prediction: The frame's prediction.
+        prediction: The frame's prediction; dimmed, with a note, if it had no past frame to compare with.
         held: Shown if the frame has no prediction; dimmed, with its age, unless it is fresh.
         room_px: Maximum width of the panel in pixels.
 
@@ -52,6 +52,7 @@ def draw_label_bar(
     truth = frame.truth if prediction is not None and prediction.scored else None
     right = shown is not None and bool(shown.top) and truth == shown.top[0][0]
     is_old = prediction is None and not (held and abs(held_age_ms(frame, held)) <= FRESH_MS)
+    has_past = shown is not None and shown.depth > 0
     notes = _notes(frame, prediction, held, None if right else truth) if is_old or prediction else []
     most_rows = max(1, (scale.height // 3 - 2 * pad) // row - len(notes))
     likely = (
@@ -66,7 +67,7 @@ def draw_label_bar(
     for rank, (name, score) in enumerate(top):
         line = Box(inner.x, inner.y + rank * row, inner.width, inner.height)
         mark = None if truth is None or rank > 0 else right
-        _label_row(canvas, line, name, score, scale, best=rank == 0, dim=is_old, mark=mark)
+        _label_row(canvas, line, name, score, scale, best=rank == 0, dim=is_old or not has_past, mark=mark)
     for number, (text, color) in enumerate(notes, start=len(top)):
         middle = inner.y + number * row + inner.height // 2
         fitted = fit_text(text, 0.4 * scale.unit, inner.width)
@@ -82,6 +83,8 @@ def _notes(
         return [("no prediction yet", MUTED)]
     if prediction is None and held is not None:
         return [(f"prediction from {held_age_ms(frame, held):.0f} ms ago", MUTED)]
+    if prediction is not None and not prediction.depth:
+        return [("no past frame to compare with", MUTED)]
     return [(f"truth: {missed}", BAD)] if missed is not None else []
 
 

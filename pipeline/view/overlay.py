@@ -143,9 +143,7 @@ def paint_overlay(canvas: Image, shown: Shown, past_images: list[Image | None]) 
     scale, prediction, watched = Scale.of(canvas), shown.drawn, shown.watched
     things = _things_now(shown, scale.width / scale.height)
     draw_watched(canvas, watched)
-    thumbnails = (
-        _draw_motion(canvas, shown, prediction, things, past_images) if prediction else None
-    )
+    thumbnails = _draw_motion(canvas, shown, prediction, things, past_images) if prediction else None
     room = (thumbnails.x if thumbnails else scale.width) - 2 * scale.px(10)
     if shown.trouble is not None:
         labels = draw_banner(canvas, shown.trouble)

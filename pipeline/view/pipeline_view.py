@@ -2,16 +2,17 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from pipeline.account.ledger import (
     END_TO_END,
     FEWEST_FRAMES,
     OUTPACED_SHARE,
-    by_role,
-    merge,
+    late_at_sink,
     stage_order,
 )
 from pipeline.account.stats import StreamStats, WorkerStats
+from pipeline.account.whole_run import merge, total_of
 from pipeline.base.role_names import ROLES
 from pipeline.base.text import printable
 from pipeline.flow.freshness.knobs import Knobs
@@ -24,14 +25,26 @@ ABSENT = "absent"
 """State of a worker that has never reported to the monitor."""
 NO_PICTURE = "no image"
 """Shown instead of motion while a camera is down."""
-START_ONE = "start a pipeline with `kvq-stream`"
-"""Hint while no worker reports."""
 OUTPACED = (
-    "inference cannot keep up: try a smaller inference.longer_side_px (such as 128), "
-    "inference.precision=int8 on a CPU, or a GPU"
+    "inference cannot keep up: lower the frame rate (capture.fps for a webcam), set inference.precision=int8 "
+    "on a CPU, use a GPU, or try a smaller inference.longer_side_px (such as 128; small objects may be "
+    "missed)"
 )
 """Hint if inference cannot keep up with a live stream."""
+SINK_OUTPACED = (
+    "the sink cannot keep up: lower the frame rate (capture.fps for a webcam), set fewer inference.threads "
+    "to leave it a core, or switch off recording (sink.record=false)"
+)
+"""Hint if the sink cannot keep up with a live stream."""
 _SILENT_S = 3.0
+
+
+class Usage(NamedTuple):
+    """A process: its id, CPU in percent of one core, and memory in 2**20 bytes."""
+
+    pid: int
+    cpu_percent: float
+    rss_mb: float
 
 
 @dataclass(frozen=True)
@@ -46,6 +59,7 @@ class PipelineView:
         states: By worker, its state if its latest statistics are outdated: the process is dead
             (``down``), a new one is taking its place (``starting``), or it never reported (``absent``).
         events: The latest events, newest last.
+        used_at_start: By worker that is starting and does not report yet: what its process uses.
     """
 
     title: str
@@ -54,6 +68,7 @@ class PipelineView:
     run_s: float = 0.0
     states: Mapping[str, str] = field(default_factory=dict)
     events: list[str] = field(default_factory=list)
+    used_at_start: Mapping[str, Usage] = field(default_factory=dict)
 
     @property
     def workers(self) -> list[WorkerStats]:
@@ -83,15 +98,27 @@ class PipelineView:
         """Whether its rate, CPU and memory are current: it is running and not silent."""
         return stats.worker not in self.states and self.silent_s[stats.worker] <= _SILENT_S
 
+    def usage(self, stats: WorkerStats) -> Usage | None:
+        """What a worker's process uses now; None if that is unknown."""
+        if stats.worker in self.used_at_start:
+            return self.used_at_start[stats.worker]
+        known = self.is_measured(stats) and stats.pid
+        return Usage(stats.pid, stats.cpu_percent, stats.rss_mb) if known else None
+
     def state(self, stats: WorkerStats) -> str:
         """State of a worker in a word or two: ``ready``, ``down``, ``link lost``, ``silent 4s`` ..."""
         if stats.worker in self.states:
             return self.states[stats.worker]
         if stats.state == "ready" and stats.lost_links:
             return LINK_LOST
+        quiet_s = self._quiet_s(stats)
+        return f"silent {quiet_s:.0f}s" if quiet_s else stats.state
+
+    def _quiet_s(self, stats: WorkerStats) -> float:
+        """Seconds since a running worker was last heard; 0 if that is normal."""
         silent_s = self.silent_s[stats.worker]
         alive = stats.state in ("starting", "ready", "stopping")
-        return f"silent {silent_s:.0f}s" if alive and silent_s > _SILENT_S else stats.state
+        return silent_s if alive and silent_s > _SILENT_S else 0.0
 
     def _stream(self, stream_id: str) -> "StreamView":
         living = [w for w in self.workers if stream_id in w.streams and w.worker not in self.states]
@@ -100,20 +127,27 @@ class PipelineView:
         source = now.get("capture") or next(iter(now.values()), None)
         ended = source is not None and source.state == "ended"
         dead = any(w.role == "capture" and self.states.get(w.worker, ABSENT) != ABSENT for w in self.workers)
-        state = "down" if dead or source is None else source.state
-        moving = printable(now["inference"].things.now) if "inference" in rates and not ended else ""
+        state: str = "down" if dead or source is None else source.state
+        silent_s = max((self._quiet_s(w) for w in living if w.role == "capture"), default=0.0)
+        if silent_s and not ended:
+            state = f"silent for {silent_s:.0f} s"
+        # If nothing is heard from capture and nothing arrives, neither motion nor latency is current.
+        is_unheard = "capture" not in rates and not ended
+        is_seen = "inference" in rates and not ended and not (is_unheard and not rates["inference"])
+        moving = printable(now["inference"].things.now) if is_seen else ""
         trouble = ""
-        if "inference" in rates and not ended and now["inference"].picture != "ok":
+        if is_seen and now["inference"].picture != "ok":
             sent_ns = next(w.sent_ns for w in living if w.role == "inference")
             for_s = max(sent_ns - now["inference"].bad_since_ns, 0) / 1e9
             trouble = health_in_words(now["inference"].picture, for_s)
         return StreamView(
-            total=merge(by_role(stream_id, self.sessions).values()),
+            total=total_of(stream_id, self.sessions, running=True),
             state=state,
             fps=tuple(rates.get(role) for role in ROLES),
             cache_depth=now["inference"].cache_depth if "inference" in now else None,
             moving=NO_PICTURE if (moving or trouble) and state == "down" else trouble or moving,
             is_bad=bool(trouble) or state == "down",
+            is_still=is_unheard and not rates.get("sink"),
         )
 
 
@@ -128,6 +162,7 @@ class StreamView:
         cache_depth: Past frames in the cache now.
         moving: What is moving now, in words, or the image's fault; empty if unknown.
         is_bad: Whether the stream has a fault.
+        is_still: Whether capture is not heard and nothing is shown; its latencies are outdated.
     """
 
     total: StreamStats
@@ -136,6 +171,7 @@ class StreamView:
     cache_depth: int | None
     moving: str
     is_bad: bool = False
+    is_still: bool = False
 
     @property
     def accuracy(self) -> float | None:
@@ -163,12 +199,19 @@ class StreamView:
 
     @property
     def advice(self) -> str | None:
-        """A hint if inference cannot keep up with a live stream now; otherwise None."""
-        captured, predicted, _ = self.fps
-        late = self.total.not_predicted.get("inference.overflow", 0)
-        if not late or self.total.received < FEWEST_FRAMES or captured is None or predicted is None:
+        """A hint for each worker that cannot keep up with a live stream now; None if there is none."""
+        captured, predicted, shown = self.fps
+        if captured is None:
             return None
-        return OUTPACED if predicted <= (1 - OUTPACED_SHARE) * captured else None
+        enough = (1 - OUTPACED_SHARE) * captured
+        late = self.total.not_predicted.get("inference.overflow", 0)
+        hints = []
+        if late and self.total.received >= FEWEST_FRAMES and predicted is not None and predicted <= enough:
+            hints.append(OUTPACED)
+        late = late_at_sink(self.total.dropped)
+        if late and self.total.captured >= FEWEST_FRAMES and shown is not None and shown <= enough:
+            hints.append(SINK_OUTPACED)
+        return "; ".join(hints) or None
 
 
 def merge_losses(streams: Iterable[StreamView]) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from pipeline.base.text import printable
 from pipeline.view.number_text import duration, p50_p95_p99, percent, short
-from pipeline.view.pipeline_view import LINK_LOST, START_ONE, PipelineView
+from pipeline.view.pipeline_view import LINK_LOST, PipelineView
 
 
 def plain_line(view: PipelineView) -> str:
@@ -12,7 +12,7 @@ def plain_line(view: PipelineView) -> str:
     parts = [f"{duration(view.run_s)}"]
     for stream_id, stream in view.streams.items():
         captured, predicted, rendered = (short(rate) for rate in stream.fps)
-        latency = p50_p95_p99(stream.total.latency.get("capture_to_render"))
+        latency = "-" if stream.is_still else p50_p95_p99(stream.total.latency.get("capture_to_render"))
         words = [
             f"{stream_id} {stream.state}",
             f"fps {captured} in {predicted} predicted {rendered} shown",
@@ -25,7 +25,7 @@ def plain_line(view: PipelineView) -> str:
         if stream.accuracy is not None:
             words.append(f"accuracy {percent(stream.accuracy)}")
         parts.append(", ".join(words))
-    parts.append("workers " + (" ".join(_worker_words(view)) or f"none yet: {START_ONE}"))
+    parts.append("workers " + (" ".join(_worker_words(view)) or "none yet"))
     return printable(" | ".join(parts))
 
 

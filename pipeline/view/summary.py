@@ -9,17 +9,18 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.account.ledger import is_outpaced
+from pipeline.account.ledger import is_outpaced, is_sink_outpaced
 from pipeline.base.line_file import STDOUT
 from pipeline.base.text import printable
 from pipeline.scene.sentence import counted_in_words, run_in_words
 from pipeline.view.number_text import percent, short, with_reasons
-from pipeline.view.pipeline_view import OUTPACED
+from pipeline.view.pipeline_view import OUTPACED, SINK_OUTPACED
 
 _SUMS = {"before_step": "all before the step"}
 _MOST_FILES = 20
 _FEW_STREAMS = 4
 """Up to this many streams, motion is listed at the end, otherwise with each stream."""
+_QUEUEING = "for files played without --pace, this is mostly time in queues"
 _NAMELESS = {"backend", "device", "precision", "why"}
 
 
@@ -38,26 +39,40 @@ def render_summary(report: Mapping[str, Any], extras: Mapping[str, str] | None =
     blocks += [_run_table(report), Text()]
     # The main results come last: a terminal still shows the end of a long summary.
     blocks.append(_result_table(streams) if streams else Text("no frames arrived", "yellow"))
+    if streams and not any(stream["rendered"] for stream in streams.values()):
+        blocks += [Text(), Text(_none_shown(report), "yellow")]
     things = [(name, line) for name, stream in streams.items() for line in _seen(stream)]
     if few and things:
         blocks += [Text(), *(Text.assemble((printable(name), "bold"), "  ", line) for name, line in things)]
     for name, stream in streams.items():
-        if is_outpaced(stream["received"], stream["not_predicted"]):
-            blocks += [Text(), Text.assemble((printable(name), "bold"), "  ", (OUTPACED, "yellow"))]
+        slow = is_outpaced(stream["received"], stream["not_predicted"])
+        slow_sink = is_sink_outpaced(stream["captured"], stream["dropped"])
+        for hint in [OUTPACED] * slow + [SINK_OUTPACED] * slow_sink:
+            blocks += [Text(), Text.assemble((printable(name), "bold"), "  ", (hint, "yellow"))]
     if files := _files(report, extras or {}):
         blocks += [Text(), _file_table(files)]
     balanced = all(stream["unaccounted"] == 0 for stream in streams.values())
+    none_shown = not any(stream["rendered"] for stream in streams.values())
     note = "every frame accounted for" if balanced else "FRAMES UNACCOUNTED FOR"
+    if none_shown and balanced:
+        note = "no frame was shown"
     return Panel(
         Group(*blocks),
         title=Text(" Summary ", "bold default"),
         title_align="left",
-        subtitle=Text(f" {note} ", "green" if balanced else "bold red"),
+        subtitle=Text(f" {note} ", "bold red" if not balanced else "yellow" if none_shown else "green"),
         subtitle_align="right",
         border_style="bright_black",
         box=box.ROUNDED,
         padding=(1, 2, 0, 2),
     )
+
+
+def _none_shown(report: Mapping[str, Any]) -> str:
+    """Says that a run showed no frame, and why if that is known."""
+    if not report.get("runtime"):
+        return "no frame was shown: the run ended before inference was ready"
+    return "no frame was shown"
 
 
 def _stream_table(stream_id: str, stream: Mapping[str, Any], things: Iterable[str]) -> Table:
@@ -151,6 +166,8 @@ def _result_table(streams: Mapping[str, Any]) -> Table:
         accuracy = [Text(percent(stream["accuracy"]), "bold green")] if scored else []
         table.add_row(Text(printable(stream_id), "bold"), *accuracy, *cells)
     table.caption = "ms since capture: p50/p95/p99"
+    if any((stream.get("source") or {}).get("unpaced") for stream in streams.values()):
+        table.caption += f"\n{_QUEUEING}"
     table.caption_justify = "left"
     return table
 

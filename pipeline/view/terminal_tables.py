@@ -8,7 +8,7 @@ from pipeline.account.stats import Histogram
 from pipeline.base.text import printable
 from pipeline.scene.sentence import NOTHING_MOVES
 from pipeline.view.number_text import p50_p95_p99, percent, short
-from pipeline.view.pipeline_view import START_ONE, PipelineView, StreamView, merge_losses
+from pipeline.view.pipeline_view import PipelineView, StreamView, merge_losses
 
 HEADING = "bold cyan"
 WIDE = 116
@@ -37,7 +37,7 @@ def streams_table(streams: dict[str, StreamView], width: int) -> RenderableType:
     wide = width >= WIDE
     table = Table(box=None, padding=(0, 2 if wide else 1, 0, 0), pad_edge=False, header_style=HEADING)
     table.add_column("stream", max_width=24 if wide else 11, no_wrap=True)
-    table.add_column("state", max_width=8, no_wrap=True)
+    table.add_column("state", max_width=15 if wide else 8, no_wrap=True)
     table.add_column("epoch" if wide else "ep", justify="right")
     for heading in ("fps in/pred/out", "predicted ms" if wide else "predict ms", "shown ms"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -48,13 +48,16 @@ def streams_table(streams: dict[str, StreamView], width: int) -> RenderableType:
         table.add_column("dropped", justify="right")
     for stream_id, stream in streams.items():
         total, dropped = stream.total, sum(stream.total.dropped.values())
+        word = stream.state.split()[0]
         cells = [
             Text(printable(stream_id), "bold"),
-            Text(stream.state, _STATE_STYLES.get(stream.state, "dim")),
+            Text(stream.state if wide else word, _STATE_STYLES.get(word, "dim")),
             Text(str(total.epoch)),
             Text("/".join(short(rate) for rate in stream.fps)),
-            Text(p50_p95_p99(total.latency.get("capture_to_prediction"))),
-            Text(p50_p95_p99(total.latency.get("capture_to_render"))),
+            *(
+                Text("-" if stream.is_still else p50_p95_p99(total.latency.get(name)))
+                for name in ("capture_to_prediction", "capture_to_render")
+            ),
             Text("-" if stream.cache_depth is None else str(stream.cache_depth)),
             Text("-" if stream.passes_per_frame is None else f"{stream.passes_per_frame:.2f}"),
             Text(percent(stream.accuracy), "bold green" if stream.accuracy is not None else ""),
@@ -139,14 +142,14 @@ def workers_table(view: PipelineView, gap: int) -> RenderableType:
     for stats in view.workers:
         state = view.state(stats)
         restarts = view.restarts.get(stats.worker, 0)
-        measured = view.is_measured(stats)
+        usage = view.usage(stats)
         cells: list[Text | str] = [
             Text(printable(stats.worker), "bold", no_wrap=True, overflow="ellipsis"),
             Text(state, _STATE_STYLES.get(state.split()[0], "dim")),
             Text(str(restarts), "yellow" if restarts else ""),
-            f"{stats.cpu_percent:.0f}%" if measured else "-",
-            f"{stats.rss_mb:.0f}" if measured else "-",
-            *([str(stats.pid) if measured and stats.pid else "-"] if gap > 1 else []),
+            f"{usage.cpu_percent:.0f}%" if usage else "-",
+            f"{usage.rss_mb:.0f}" if usage else "-",
+            *([str(usage.pid) if usage else "-"] if gap > 1 else []),
         ]
         table.add_row(*cells)
-    return table if view.workers else Text(f"no worker has reported yet: {START_ONE}", "yellow")
+    return table if view.workers else Text("no worker answers yet: start the workers", "yellow")

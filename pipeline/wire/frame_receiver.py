@@ -27,6 +27,13 @@ from pipeline.wire.subscriber import wait_any
 
 _ASK_S = 2.0
 """How long a request for past frames is active; the connection to capture may not be up yet."""
+_HARMLESS = (
+    "(counted as wire.overwritten); harmless if it is rare, otherwise lower the frame rate (capture.fps)"
+)
+_TOO_SLOW: dict[Listener, str] = {
+    "inference": f"inference was too slow to read a frame, which has no prediction {_HARMLESS}",
+    "sink": f"the sink was too slow to read a frame, which is not shown or recorded {_HARMLESS}",
+}
 _STREAMS = 16
 _MOST_WAITING = 64
 
@@ -75,6 +82,7 @@ class FrameReceiver(LanedReceiver[ReceivedFrame]):
             "newest": Windows(self._newest, "newest", self._most_bytes),
             "every": Windows(self._every, "every", self._most_bytes),
         }
+        self._role: Listener = role
         self._asked_until: dict[str, float] = {}  # by stream, "" for all
         self._newest_seen: dict[str, tuple[int, int, int]] = {}
         if replay:
@@ -179,5 +187,6 @@ class FrameReceiver(LanedReceiver[ReceivedFrame]):
         except WireError as error:
             if error.reason != "overwritten":
                 raise
-            return ReceivedFrame(header, b"", now_ns(), self._budget, lost=error)
+            late = WireError("overwritten", _TOO_SLOW[self._role])
+            return ReceivedFrame(header, b"", now_ns(), self._budget, lost=late)
         return ReceivedFrame(header, copy, now_ns(), self._budget)

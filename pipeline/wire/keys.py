@@ -3,6 +3,7 @@
 They use the format of pyzmq's own tools (ZPL, RFC 4), so the files are interchangeable.
 """
 
+import contextlib
 import os
 import re
 import struct
@@ -14,11 +15,15 @@ import zmq.auth
 from zmq.utils import z85
 
 from pipeline.base.errors import SecurityError
+from pipeline.base.program import PROGRAM
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_NEW = "`kvq-stream keys new NAME`"
-_PUBLIC = """# Public key of {name}. Copy it to the machines at the other end of its links, and run there:
-#     kvq-stream keys allow {name}.key
+ALLOWED = Path("keys/allowed")
+"""Default of the folder of allowed keys."""
+_CREATE = f"create one with `{PROGRAM} keys new NAME`"
+_COPY = "copy it from the machine where it was created"
+_PUBLIC = """# Public key of {name}. Copy it to the machines at the other end of its links. To allow it there:
+#     keys allow {name}.key
 curve
     public-key = "{public}"
 """
@@ -67,7 +72,7 @@ def allow(folder: Path, public_key_file: Path) -> Path:
         SecurityError: The file has no public key, or has a secret one; or another key of this name is
             allowed already.
     """
-    public, secret = _load(public_key_file)
+    public, secret = _load(public_key_file, _COPY)
     key, name = public.decode(), public_key_file.name.removesuffix(".key_secret").removesuffix(".key")
     if secret is not None:
         raise SecurityError(
@@ -86,12 +91,12 @@ def allow(folder: Path, public_key_file: Path) -> Path:
 
 
 def load_public(file: Path) -> bytes:
-    """The public key of a file.
+    """The public key in a file, which was created on this or another machine.
 
     Raises:
         SecurityError: The file can't be read or is not a key file.
     """
-    return _load(file)[0]
+    return _load(file, _COPY)[0]
 
 
 def load_pair(file: Path) -> KeyPair:
@@ -100,13 +105,13 @@ def load_pair(file: Path) -> KeyPair:
     Raises:
         SecurityError: The file can't be read, has no secret key, or is readable by others.
     """
-    public, secret = _load(file)
+    public, secret = _load(file, _CREATE)
     if secret is None:
         raise SecurityError(f"{file} holds no secret key: security.secret_key must be a NAME.key_secret file")
     if file.stat().st_mode & 0o077:
         raise SecurityError(f"{file} can be read by others: run chmod 600 {file}")
     if zmq.curve_public(secret) != public:
-        raise SecurityError(f"{file}: its public and secret keys do not match: create a new pair with {_NEW}")
+        raise SecurityError(f"{file}: its public and secret keys do not match: {_CREATE}")
     return KeyPair(public, secret)
 
 
@@ -121,17 +126,27 @@ def load_allowed(folder: Path) -> set[bytes]:
     return keys
 
 
-def _load(file: Path) -> tuple[bytes, bytes | None]:
+def find_public(folder: Path, key: bytes) -> Path | None:
+    """The file in a folder that holds a public key, encoded as Z85; None if there is none."""
+    for file in sorted(folder.glob("*.key")):
+        with contextlib.suppress(SecurityError):
+            if load_public(file) == key:
+                return file
+    return None
+
+
+def _load(file: Path, remedy: str) -> tuple[bytes, bytes | None]:
+    """Reads the public key of a file, and the secret one if it holds one; errors end with ``remedy``."""
     try:
         public, secret = zmq.auth.load_certificate(file)
         for key in (public, secret or public):
             if len(z85.decode(key)) != 32:
                 raise ValueError
     except OSError as error:
-        reason = error.strerror or f"no such file; create one with {_NEW}"
+        reason = error.strerror or f"no such file; {remedy}"
         raise SecurityError(f"key file {file} can't be read: {reason}") from None
     except (ValueError, KeyError, IndexError, struct.error):
-        raise SecurityError(f"{file} is not a key file: create one with {_NEW}") from None
+        raise SecurityError(f"{file} is not a key file: {remedy}") from None
     return public, secret
 
 

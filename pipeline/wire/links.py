@@ -26,10 +26,6 @@ from pipeline.wire import sockets
 LinkState: TypeAlias = Literal["up", "waiting", "lost"]
 """State of a connection: working, not working yet, or broken after it has worked."""
 
-_REFUSED = (
-    "refuses the connection: allow this machine's public key there (`kvq-stream keys allow FILE`), and check "
-    "that security.servers names that machine's public key"
-)
 _FOREIGN = (
     "the connection failed: check that a KVQ Stream worker listens there, "
     "and that the keys on both sides match"
@@ -89,9 +85,9 @@ class LinkWatch:
         self._refusals: Counter[str] = Counter()
         self.states: dict[str, LinkState] = {}
 
-    def poll(self) -> dict[str, str]:
-        """Processes events; returns endpoints that refuse the connection, with a human-readable reason."""
-        troubles: dict[str, str] = {}
+    def poll(self) -> set[str]:
+        """Processes events; returns endpoints that refuse the connection."""
+        refused: set[str] = set()
         for kind, value, endpoint in sockets.events(self._monitor, _MOST_EVENTS):
             if kind == zmq.EVENT_DISCONNECTED:
                 self._broken_at[endpoint] = time.monotonic()
@@ -106,10 +102,10 @@ class LinkWatch:
             elif kind == zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
                 self._refusals[endpoint] += 1
                 if self._refusals[endpoint] >= _REFUSALS or value not in _CLOSED:
-                    troubles[endpoint] = _REFUSED
+                    refused.add(endpoint)
             else:
                 self._causes[endpoint] = _FOREIGN
-        return troubles
+        return refused
 
     def keep(self, endpoints: Collection[str]) -> None:
         """Forgets all other connections; late events about them are ignored."""

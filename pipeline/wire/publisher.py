@@ -154,13 +154,8 @@ class Publisher(Closing):
 
     def refused_lately(self) -> str:
         """Suffix for messages about missing receivers: peers with rejected keys; empty if there are none."""
-        peers = self._gate.lately() if self._gate else []
-        if not peers:
-            return ""
-        return (
-            f"; peers refused here because their keys are not allowed: {', '.join(peers)}: "
-            "allow a key with `kvq-stream keys allow FILE`"
-        )
+        peers = self._gate.lately() if self._gate else ""
+        return f"; peers refused here because their keys are not allowed: {peers}" if peers else ""
 
     def settle(self, lane: Policy, timeout_s: float, meanwhile: Callable[[], None] | None = None) -> bool:
         """Waits until all receivers of a lane have read all earlier messages; False after the timeout.

@@ -4,6 +4,7 @@ A machine has one key pair for its connections, and accepts peers whose public k
 keys. Links between machines are encrypted and authenticated, or rejected.
 """
 
+import shlex
 import threading
 import time
 from collections import deque
@@ -14,15 +15,16 @@ from zmq.utils import z85
 
 from pipeline.base.config import SecurityConfig
 from pipeline.base.errors import SecurityError, WireError
+from pipeline.base.program import PROGRAM
 from pipeline.base.role_names import Role
 from pipeline.wire.address import Address
-from pipeline.wire.keys import KeyPair, load_allowed, load_pair, load_public
+from pipeline.wire.keys import ALLOWED, KeyPair, find_public, load_allowed, load_pair, load_public
 from pipeline.wire.rejects import Rejects
 
 _MOST_REFUSED = 64
 _LATELY_S = 10.0
 _LOOK_MS = 1000
-_COMMANDS = "create a key with `kvq-stream keys new NAME`, allow others with `kvq-stream keys allow FILE`"
+_COMMANDS = f"create a key with `{PROGRAM} keys new NAME`, allow others with `{PROGRAM} keys allow FILE`"
 
 
 class SecurityPolicy:
@@ -42,7 +44,7 @@ class SecurityPolicy:
         if self._own and config.allowed and not Path(config.allowed).is_dir():
             raise SecurityError(
                 f"security.allowed: there is no folder {config.allowed}: "
-                "create it with `kvq-stream keys allow FILE`"
+                f"create it with `{_allow_command('FILE', Path(config.allowed))}`"
             )
 
     def secure_server(self, sock: "zmq.Socket[bytes]", address: Address) -> "Gate | None":
@@ -54,9 +56,22 @@ class SecurityPolicy:
         Raises:
             SecurityError: The address can be reached from elsewhere and there is no key for it.
         """
+        self.check_server(address)
+        if self._own is None or address.kind == "ipc":
+            return None
+        folder = Path(self._config.secret_key).parent
+        gate = Gate(sock.context, Path(self._config.allowed), address.text, folder)
+        sock.curve_publickey = self._own.public
+        sock.curve_secretkey = self._own.secret
+        sock.curve_server = True
+        sock.zap_domain = b"kvq"
+        return gate
+
+    def check_server(self, address: Address) -> None:
+        """Checks that a socket may be bound to ``address``: see ``secure_server`` for the errors."""
         if self._own is None or address.kind == "ipc":
             if address.local or self._config.insecure:
-                return None
+                return
             raise SecurityError(
                 f"{address.text} can be reached from other machines but security.secret_key is not set: "
                 f"{_COMMANDS}; or use --insecure to run without keys"
@@ -65,31 +80,40 @@ class SecurityPolicy:
             raise SecurityError(
                 f"{address.text}: security.allowed is not set, so no machine could connect: {_COMMANDS}"
             )
-        gate = Gate(sock.context, Path(self._config.allowed), address.text)
-        sock.curve_publickey = self._own.public
-        sock.curve_secretkey = self._own.secret
-        sock.curve_server = True
-        sock.zap_domain = b"kvq"
-        return gate
 
     def secure_client(self, sock: "zmq.Socket[bytes]", address: Address, server: Role) -> None:
         """Prepares a socket that will be connected to ``address``, where a worker of role ``server`` listens.
 
         Raises:
             SecurityError: The address is on another machine and this machine has no key, or it has one but
-                the server's public key is not configured.
+                the server's public key is not configured or can't be loaded.
+        """
+        key = self.check_client(address, server)
+        if self._own is None:
+            return
+        if key is None:
+            sock.curve_server = False  # clears keys of an earlier connection of the socket
+            return
+        sock.curve_serverkey = key
+        sock.curve_publickey = self._own.public
+        sock.curve_secretkey = self._own.secret
+
+    def check_client(self, address: Address, server: Role) -> bytes | None:
+        """Checks that a socket may be connected to ``address``: see ``secure_client`` for the errors.
+
+        Returns:
+            The server's public key, encoded as Z85; None for a link without CURVE.
         """
         if self._own is None:
             if address.local or self._config.insecure:
-                return
+                return None
             raise SecurityError(
                 f"{address.text} is on another machine but security.secret_key is not set: {_COMMANDS}, and "
                 f"set security.servers.{server} to that machine's public key; "
                 "or use --insecure to run without keys"
             )
         if address.kind == "ipc":
-            sock.curve_server = False  # clears keys of an earlier connection of the socket
-            return
+            return None
         file: str = getattr(self._config.servers, server)
         if not file:
             raise SecurityError(
@@ -98,9 +122,17 @@ class SecurityPolicy:
             )
         if file not in self._server_keys:
             self._server_keys[file] = load_public(Path(file))
-        sock.curve_serverkey = self._server_keys[file]
-        sock.curve_publickey = self._own.public
-        sock.curve_secretkey = self._own.secret
+        return self._server_keys[file]
+
+    def refusal(self, server: Role) -> str:
+        """What to do about a worker of role ``server`` that refuses this machine's connection."""
+        if self._own is None:
+            return f"refuses the connection: it requires keys but security.secret_key is not set: {_COMMANDS}"
+        file = self._config.secret_key.removesuffix("_secret")
+        return (
+            f"refuses the connection: run `keys allow {shlex.quote(file)}` on its machine, and check that "
+            f"{getattr(self._config.servers, server)} (security.servers.{server}) is its public key"
+        )
 
 
 class Gate:
@@ -114,10 +146,13 @@ class Gate:
         context: Context of the guarded socket.
         allowed: Folder with public keys.
         endpoint: The guarded endpoint, human-readable.
+        known: Folder with public keys of other machines, to name rejected ones.
     """
 
-    def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", allowed: Path, endpoint: str) -> None:
-        self._allowed, self._endpoint = allowed, endpoint
+    def __init__(
+        self, context: "zmq.Context[zmq.Socket[bytes]]", allowed: Path, endpoint: str, known: Path
+    ) -> None:
+        self._allowed, self._endpoint, self._known = allowed, endpoint, known
         self._refused: deque[tuple[str, bytes]] = deque(maxlen=_MOST_REFUSED)
         self._rejects = Rejects()
         self._lately: dict[bytes, tuple[str, float]] = {}
@@ -136,25 +171,37 @@ class Gate:
         """Reports of rejected keys, one line per peer and minute; call it from the socket's thread."""
         while self._refused:
             peer, key = self._refused.popleft()
+            encoded, file, command = self._named(key)
+            name, before = (f" ({file})", "") if file else ("", f"copy its .key file to {self._known} and ")
             text = (  # key first: after a URL it could be mistaken for a password and hidden
-                f"its public key {z85.encode(key).decode()} is not allowed at {self._endpoint}: "
-                "allow it with `kvq-stream keys allow FILE`"
+                f"its public key {encoded}{name} is not allowed at {self._endpoint}: "
+                f"{before}allow it with {command}"
             )
             self._rejects.add(peer, WireError("key", text))
         return self._rejects.pop_reports()
 
-    def lately(self) -> list[str]:
-        """Peers rejected in the last ten seconds, with their keys; rejected peers keep retrying."""
+    def lately(self) -> str:
+        """Peers rejected in the last ten seconds, and how to allow them; they retry. Empty if none."""
         since = time.monotonic() - _LATELY_S
-        return [
-            f"{peer} (public key {z85.encode(key).decode()})"
-            for key, (peer, at) in list(self._lately.items())
-            if at > since
-        ]
+        peers, commands = [], []
+        for key, (peer, at) in list(self._lately.items()):
+            if at > since:
+                encoded, file, command = self._named(key)
+                peers.append(f"{peer} (public key {encoded}{f', {file}' if file else ''})")
+                commands.append(command)
+        if not peers:
+            return ""
+        return f"{', '.join(peers)}: allow a key with {' or '.join(dict.fromkeys(commands))}"
 
     def join(self) -> None:
         """Waits for the thread to end, which happens when the context is terminated."""
         self._thread.join()
+
+    def _named(self, key: bytes) -> tuple[str, Path | None, str]:
+        """A key encoded as Z85, its file among the known ones, and the command that allows it."""
+        encoded = z85.encode(key)
+        file = find_public(self._known, encoded)
+        return encoded.decode(), file, f"`{_allow_command(str(file or 'FILE'), self._allowed)}`"
 
     def _serve(self) -> None:
         with self._socket:
@@ -181,3 +228,9 @@ class Gate:
                 del self._lately[next(iter(self._lately))]
         # 300 (temporary error): after a 400 the client would give up, even if its key is allowed later.
         return [version, request_id, b"300", b"this key is not allowed (yet)", b"", b""]
+
+
+def _allow_command(file: str, allowed: Path) -> str:
+    """The command that adds a public key to a folder of allowed keys."""
+    folder = "" if allowed == ALLOWED else f" --dir {shlex.quote(str(allowed))}"
+    return f"{PROGRAM} keys allow {shlex.quote(file)}{folder}"

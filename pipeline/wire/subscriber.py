@@ -131,9 +131,10 @@ class Subscriber:
                 del self._lookups[where]
                 self._numbers[where] = answer
                 self._connect(role, where)
-        troubles = self._links.poll()
+        refused = self._links.poll()
         self._links.keep(self._sources.keys())
-        self._troubles |= {endpoint: troubles[endpoint] for endpoint in troubles if endpoint in self._sources}
+        for endpoint in self._sources.keys() & refused:
+            self._troubles[endpoint] = self._security.refusal(self._sources[endpoint][0])
         for endpoint, cause in self._links.given_up().items():
             self._troubles[endpoint] = cause
             with contextlib.suppress(zmq.ZMQError):

@@ -1,7 +1,8 @@
 import pytest
 
-from pipeline.account.ledger import build_report, by_role, fold, is_outpaced
-from pipeline.account.stats import StreamStats, ThingStats, WorkerStats
+from pipeline.account.ledger import build_report, fold, is_outpaced
+from pipeline.account.stats import SourceFormat, StreamStats, ThingStats, WorkerStats
+from pipeline.account.whole_run import by_role
 
 
 def worker(role: str, session: int = 1, state: str = "stopped", **counts: object) -> WorkerStats:
@@ -112,6 +113,23 @@ def test_what_moved_is_counted_over_all_processes() -> None:
     assert (things["seen"], things["longest_s"], things["fastest"]) == (3, 4.0, 0.4)
     nothing = build_report([worker("inference", things=ThingStats())], {})["streams"]["cam"]["things"]
     assert (nothing["moved_s"], nothing["longest_s"], nothing["fastest"]) == ({}, None, None)
+
+
+def test_the_source_is_as_the_newest_process_saw_it() -> None:
+    small, large = SourceFormat(320, 240, 12.5, unpaced=True), SourceFormat(640, 480)
+    lives = [
+        worker("capture", 1, "ready", captured=3, source=small),
+        worker("capture", 2, captured=3, source=large),
+        worker("sink", rendered=6),
+    ]
+    reports = [build_report(some, {})["streams"]["cam"]["source"] for some in (lives[2:], lives[:1], lives)]
+    assert reports == [
+        None,
+        {"width_px": 320, "height_px": 240, "fps": 12.5, "unpaced": True},
+        {"width_px": 640, "height_px": 480, "fps": None, "unpaced": False},
+    ]
+    folded = build_report([fold(*lives[:2])], {})
+    assert folded["streams"]["cam"]["source"] == reports[-1]
 
 
 def test_things_without_truth_have_no_precision() -> None:

@@ -2,8 +2,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from pipeline.account.ledger import merge
 from pipeline.account.stats import Histogram, StreamStats, WorkerStats
+from pipeline.account.whole_run import merge
 from pipeline.base.ranges import MOST_COUNT
 
 

@@ -4,12 +4,16 @@ import io
 import json
 import re
 import resource
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from rich.console import Console
 
-from pipeline.training.progress import Reporter, bars, watched
+from pipeline.base import stage_lines
+from pipeline.training.progress import Reporter, _left, bars, watched
 
 
 def shown(tmp_path: Path, *, terminal: bool) -> str:
@@ -44,7 +48,7 @@ def test_a_terminal_shows_one_panel(tmp_path: Path) -> None:
 
 def test_without_a_terminal_there_are_plain_lines(tmp_path: Path) -> None:
     lines = shown(tmp_path, terminal=False).splitlines()
-    assert lines[0] == " 25%  time left: unknown  step 1,000  loss 1.5000  accuracy 0.500  1,234 clips/s"
+    assert lines[0] == " 25%  0:00 left  step 1,000  loss 1.5000  accuracy 0.500  1,234 clips/s"
     assert re.match(r" 50%  0:0\d left  step 2,000", lines[1])
     assert lines[2:] == ["a line for people"]
 
@@ -90,3 +94,46 @@ def test_without_a_terminal_a_line_says_how_far_it_is(capfd: pytest.CaptureFixtu
         assert list(watched([1, 2, 3], progress, "controls")) == [1, 2, 3]
         assert list(watched(iter("ab"), progress, "virtual camera 1x", 2)) == ["a", "b"]
     assert capfd.readouterr() == ("", "controls: 0 of 3\nvirtual camera 1x: 0 of 2\n")
+
+
+def told(text: Callable[[], str], line: str) -> None:
+    """Waits for a line that a thread prints."""
+    deadline = time.monotonic() + 30
+    while not re.search(line, text()):
+        assert time.monotonic() < deadline, text()
+        time.sleep(0.01)
+
+
+def test_a_long_item_is_not_silent(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage_lines, "EVERY_S", 0.01)
+    console, printed = Console(file=io.StringIO(), force_terminal=False), [""]
+
+    def read() -> str:
+        printed[0] += capfd.readouterr().err
+        return printed[0]
+
+    with bars(console, disable=True) as progress:
+        for item in watched([1, 2, 3], progress, "batches"):
+            told(read, rf"batches: {item - 1} of 3, (0:\d\d left|time left: unknown)\n")
+
+
+def test_without_a_terminal_a_long_step_is_not_silent(tmp_path: Path) -> None:
+    screen = io.StringIO()
+    console = Console(file=screen, width=110, color_system=None)
+    reporter = Reporter(tmp_path / "metrics.jsonl", console, from_step=3, steps=60, silence_s=0.01)
+    with reporter, reporter.training_lines(0.05):
+        told(screen.getvalue, r"  5%  time left: unknown  step 3 of 60\n")
+        reporter.advance(0.5, step=30, loss=torch.tensor(0.625))
+        told(screen.getvalue, r" 50%  \d:\d\d left  step 30 of 60  loss 0.6250\n")
+        with reporter.validating():
+            told(screen.getvalue, r" 50%  \d:\d\d left  step 30 of 60  loss 0.6250  validating\n")
+
+
+def test_the_time_left_follows_the_mean_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.training.progress.time.monotonic", lambda: 1_000.0)
+    assert _left(4, 11, 0.0, 1_000.0) == "45:50 left"
+    assert _left(0.1, 0.8, 0.0, 900.0) == "1:58:20 left"
+    assert _left(0, 15, 0.0, 0.0) == "time left: unknown"
+    assert _left(4, 1, 900.0, 910.0) == "0:00 left"

@@ -1,6 +1,7 @@
 """A whole run: what it leaves, and whether it learns."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -8,11 +9,14 @@ import pytest
 from msgspec.structs import replace
 
 from pipeline.base.camera_motions import CAMERA_MOTIONS
+from pipeline.base.packages import EXTRAS
 from pipeline.model.checkpoint import load_checkpoint
 from pipeline.runtime.open_runtime import open_runtime
 from pipeline.runtime.runtime_options import Options
 from pipeline.training.evaluation.evaluate import evaluate
+from pipeline.training.outcome import cut_short
 from pipeline.training.run import fit
+from pipeline.training.trainer import Trainer
 from pipeline.training.training_options import TrainingOptions, load_options
 from tests.training.test_loop import curve
 from tests.training.tiny import SMALL, WITH_SCENES, end_point_error, settings, sliding_clips, tiny_options
@@ -143,6 +147,57 @@ def test_fine_tuning_beats_guessing_and_its_checkpoint_runs(
     if shipped.motion is not None:
         tuned = load_checkpoint(out / "model.safetensors")
         assert end_point_error(tuned) == pytest.approx(end_point_error(shipped), rel=0.05)
+
+
+def test_a_run_that_its_time_limit_stopped_says_so_and_where_to_read_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clips, out = sliding_clips(tmp_path / "clips", 4), tmp_path / "run"
+    fit(load_options(None, settings(SMALL | {"minutes": 1e-6}), {"out": str(out), "data": str(clips)}))
+    captured = capsys.readouterr()
+    printed = captured.out.splitlines()
+    assert any(line.endswith("6 steps of 4 clips, at most 1e-06 min, fp32 on cpu") for line in printed)
+    assert "stopped by the time limit after 1 of 6 steps" in printed
+    (announced,) = (line for line in printed if line.startswith("evaluating the weights of step 1"))
+    assert re.fullmatch(
+        "evaluating the weights of step 1: every window of 2 held-out clips as it is, with the newest frame "
+        r"only, and shuffled; (less than|about) \d+ min, not counted in the time limit \.\.\.",
+        announced,
+    )
+    assert "calibration batches: 0 of 1\n" in captured.err
+    assert "evaluation batches: 0 of 1\n" in captured.err
+    start = (
+        "did not learn: stopped by the time limit after 1 of 6 steps: allow more minutes; held-out accuracy"
+    )
+    assert printed[-1].startswith(start)
+    (hint,) = re.findall(r'see "(.*)" in (docs/.*\.md)$', printed[-1])
+    assert f"\n### {hint[0]}\n" in (Path(__file__).parents[2] / hint[1]).read_text()
+
+
+def test_a_missing_plot_package_is_reported_at_the_start(
+    tiny: TrainingOptions, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(EXTRAS, "plots", ("no_such_package",))
+    monkeypatch.setattr("pipeline.base.packages._command", lambda _: "pip install 'kvq-stream[plots]'")
+    fit(tiny)
+    printed = capsys.readouterr().out.splitlines()
+    wanted = "curves.png will not be drawn: no_such_package is not installed: pip install 'kvq-stream[plots]'"
+    assert [number for number, line in enumerate(printed) if "curves" in line] == [printed.index(wanted)]
+    assert printed.index(wanted) < 5
+
+
+def test_only_a_time_limit_before_the_last_step_cuts_a_run_short(tiny: TrainingOptions) -> None:
+    run = Trainer(replace(tiny, minutes=2.0, steps=60))
+    run.step, run.elapsed_s = 4, 119.0
+    assert cut_short(run) == ""
+    run.elapsed_s = 120.0
+    assert cut_short(run) == "stopped by the time limit after 4 of 60 steps"
+    run.step = 60
+    assert cut_short(run) == ""
+    run.step, run.options = 4, replace(tiny, minutes=2.0, steps=0, warmup_steps=10)
+    assert cut_short(run) == "stopped by the time limit after 4 steps, during the warm-up"
+    run.step = 11
+    assert cut_short(run) == ""
 
 
 def test_the_last_line_of_a_run_that_learned_nothing_is_that_verdict(

@@ -49,6 +49,11 @@ def test_the_command_line_wins_over_single_keys_and_these_over_the_file(tmp_path
         ("weight_decay=-1", "weight_decay: must be a number from 0"),
         ("model.attention=none", "model.attention: 'none' is not allowed; expected one of: match, plain"),
         ("model.heads=3", "unknown key 'model.heads'"),
+        (
+            "model.dept=34",
+            r"'model.dept' \(did you mean depth\?\); all keys are in docs/reference/training_opt",
+        ),
+        ("steps=-1", "steps: must be a whole number from 0 .*; all keys are in docs/reference/training_opt"),
         ("model.num_classes=3", "unknown key 'model.num_classes'"),
         ("model.d_model=255", "d_model 255 is not a multiple of num_heads 8"),
         ("model.image_size=100000", "model.image_size must be at most 2048"),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.video import camera
 from pipeline.video.open import open_source
 from pipeline.video.source import SourceError
 from tests.rigs.webcam import VirtualWebcam
@@ -24,6 +25,17 @@ with open_source("0", options(read_timeout_s=1.0)) as camera:
             camera.read()
     except SourceError as error:
         print(error.kind, flush=True)
+"""
+
+
+RATE = """
+import sys
+from pipeline.video.open import open_source
+from tests.video.clips import options
+with open_source("0", options(fps=float(sys.argv[1]))) as camera:
+    print("seen", camera.fps, camera.note or "-", flush=True)
+    times = [camera.read().capture_ns for _ in range(31)]
+    print(30e9 / (times[-1] - times[0]), flush=True)
 """
 
 
@@ -57,6 +69,57 @@ def test_no_camera_is_one_line_and_no_noise(capfd: pytest.CaptureFixture[str]) -
     assert caught.value.kind == "no_camera"
     assert "try another number" in str(caught.value)
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_hanging_camera_that_was_unplugged_is_not_to_be_unplugged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = tmp_path / "video97"
+    device.touch()
+    monkeypatch.setattr(camera, "_device", lambda index: device)
+
+    class Hanging(camera._Grabber):
+        def run(self) -> None:
+            self.pictures.put(self.pictures, 60.0)  # type: ignore[arg-type]
+            self.pictures.put(self.pictures, 60.0)  # type: ignore[arg-type]
+
+    former = Hanging(97, options())
+    former.stopping.set()
+    former.start()
+    monkeypatch.setitem(camera.CameraSource._owners, 97, former)
+    try:
+        with pytest.raises(SourceError, match="does not respond; check that it is plugged in") as caught:
+            open_source("97", options()).open()
+        assert caught.value.kind == "timeout"
+        device.unlink()
+        with pytest.raises(SourceError, match="was unplugged; plug it in again") as caught:
+            open_source("97", options()).open()
+        assert caught.value.kind == "no_camera"
+    finally:
+        former.pictures.close()
+        former.join()
+
+
+@pytest.mark.camera
+@pytest.mark.parametrize(
+    ("fps", "seen"), [(10, "seen 10.0 the camera delivers 30 fps, 10 were asked for"), (30, "seen 30.0 -")]
+)
+def test_a_webcam_that_is_faster_than_wanted_is_thinned_out(tmp_path: Path, fps: int, seen: str) -> None:
+    with (
+        VirtualWebcam(tmp_path) as webcam,
+        subprocess.Popen(
+            webcam.command(sys.executable, "-c", RATE, str(fps)),
+            env=webcam.environment,
+            text=True,
+            stdout=subprocess.PIPE,
+        ) as program,
+    ):
+        assert program.stdout is not None
+        try:
+            assert program.stdout.readline().startswith(seen)
+            assert float(program.stdout.readline()) <= fps * 1.05
+        finally:
+            program.kill()
 
 
 @pytest.mark.camera

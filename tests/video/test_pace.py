@@ -1,7 +1,9 @@
+import random
+
 import numpy as np
 import pytest
 
-from pipeline.video.pace import Pacer
+from pipeline.video.pace import Pacer, Thinning
 from pipeline.video.source import Picture
 
 
@@ -28,3 +30,25 @@ def test_a_jump_in_the_time_stamps_is_one_usual_step(jump_s: float) -> None:
     pacer = Pacer(0.2)
     pacer.wait_s(picture(100.0))
     assert 4 < pacer.wait_s(picture(100.0 + jump_s)) <= 5
+
+
+@pytest.mark.parametrize(("fps", "taken"), [(10.0, 100), (12.0, 120), (25.0, 250)])
+def test_a_fast_source_is_thinned_out_to_the_wanted_rate_on_average(fps: float, taken: int) -> None:
+    thinning, jitter = Thinning(fps), random.Random(1)
+    times = [int((number + jitter.uniform(-0.2, 0.2)) * 1e9 / 30) for number in range(300)]
+    assert sum(map(thinning.takes, times)) == pytest.approx(taken, abs=2)
+
+
+def test_after_a_pause_frames_are_not_taken_faster() -> None:
+    thinning = Thinning(10.0)
+    seconds = [0.0, 0.05, 0.1, 5.0, 5.05, 5.1, 4.0, 4.05]
+    assert [thinning.takes(int(one * 1e9)) for one in seconds] == [
+        True,
+        False,
+        True,
+        True,
+        False,
+        True,
+        True,
+        False,
+    ]

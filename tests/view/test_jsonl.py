@@ -28,6 +28,16 @@ def test_each_line_has_exactly_the_promised_keys(tmp_path):
     assert (second["stream_id"], second["epoch"], second["seq"], second["depth"]) == ("garden", 3, 9, 2)
 
 
+def test_the_time_in_the_file_is_in_the_line_if_the_source_has_one(tmp_path):
+    path = tmp_path / "p.jsonl"
+    with PredictionWriter(path) as writer:
+        for pts_ns in (0, 33_366_666, 3_600_000_000_000, None):
+            writer.add(msgspec.structs.replace(prediction(), pts_ns=pts_ns))
+    *timed, untimed = (json.loads(line) for line in path.read_text().splitlines())
+    assert [line["media_s"] for line in timed] == [0.0, 0.033367, 3600.0]
+    assert "media_s" not in untimed
+
+
 def test_things_of_a_network_with_dense_motion_are_in_the_line(tmp_path):
     thing = Thing(
         id=3,

@@ -62,3 +62,16 @@ def test_only_the_best_label_and_likely_ones_have_a_row() -> None:
     assert height(0.985, 0.009, 0.006) == one
     assert height(0.9, 0.09, 0.002) == two
     assert height(0.005, 0.004) == one  # a model of many classes that are all unlikely
+
+
+def test_labels_without_a_past_frame_are_dimmed_and_have_a_note() -> None:
+    def drawn(depth: int) -> tuple[int, int]:
+        canvas = picture(value=0)
+        box = draw_label_bar(canvas, frame(), prediction(depth=depth))
+        return box.height, int(
+            (canvas[box.y : box.bottom, :, 0].astype(int) - canvas[box.y : box.bottom, :, 2] > 60).sum()
+        )
+
+    (low, coloured), (high, plain) = drawn(2), drawn(0)
+    assert high > low
+    assert plain * 5 < coloured

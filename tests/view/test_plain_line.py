@@ -13,5 +13,19 @@ def test_plain_line_says_it_all_in_one_line():
     assert "dropped 10 (sink.overflow 7, wire.lost 3)" in line
     assert "accuracy 90%" in line
     assert line.endswith("workers capture=ready inference=ready sink=ready(restarts 1)")
-    nobody = "0:00 | workers none yet: start a pipeline with `kvq-stream`"
-    assert plain_line(PipelineView("x")) == nobody
+    assert plain_line(PipelineView("x")) == "0:00 | workers none yet"
+
+
+def test_a_stream_whose_camera_machine_is_cut_off_is_silent_and_not_still() -> None:
+    figures = workers(1, trouble=False)
+    figures[0].sent_ns -= 56 * 10**9
+    for figure in figures[1:]:
+        figure.streams["camera-0"].fps = 0.0
+    figures[1].streams["camera-0"].things.now = "nothing moving"
+    line = plain_line(PipelineView("x", figures))
+    stream = "camera-0 silent for 56 s, fps - in 0.00 predicted 0.00 shown, latency - ms, shown 900"
+    assert stream in line
+    assert "capture=silent 56s" in line
+    figures[1].streams["camera-0"].fps = figures[2].streams["camera-0"].fps = 9.0
+    line = plain_line(PipelineView("x", figures))
+    assert "9.0 shown, latency 33/33/33 ms, nothing moving" in line, "only the monitor is cut off from it"

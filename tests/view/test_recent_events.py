@@ -13,3 +13,10 @@ def test_the_oldest_give_way():
     for text in "abac":
         events.add(text)
     assert events.lines() == ["a (2 times)", "c"]
+
+
+def test_the_elapsed_time_of_a_long_operation_replaces_the_earlier_line() -> None:
+    events = Events()
+    for text in ("exporting ...", "sink: up", "exporting: 10 s so far", "exporting: 20 s so far"):
+        events.add(text)
+    assert events.lines() == ["sink: up", "exporting: 20 s so far"]

@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 
 from pipeline.account.ledger import build_report
-from pipeline.account.stats import ThingStats
+from pipeline.account.stats import SourceFormat, StreamStats, ThingStats
 from pipeline.view.summary import render_summary
 from tests.view.samples import workers
 
@@ -42,6 +42,15 @@ def test_the_figures_of_the_report_in_words():
     assert "video outputs/camera-0.mp4" in shown
     assert "report_file run.json" in shown
     assert "every frame accounted for" in shown
+
+
+@pytest.mark.parametrize("unpaced", [True, False])
+def test_latency_of_a_file_played_as_fast_as_possible_is_explained(unpaced):
+    figures = stopped()
+    figures[0].streams["camera-0"].source = SourceFormat(640, 480, 25.0, unpaced)
+    shown = text(build_report(figures, {}), width=80)
+    explained = "p50/p95/p99 for files played without --pace, this is mostly time in queues" in shown
+    assert explained == unpaced
 
 
 def test_what_became_of_events_that_were_sent_out():
@@ -121,6 +130,21 @@ def test_a_run_without_a_frame():
     assert "restarted 3x" in shown
 
 
+def test_a_run_that_showed_no_frame_says_so():
+    figures = stopped(trouble=False)
+    figures[1].details = {"runtime": {"backend": "openvino"}}
+    assert "no frame was shown" not in text(build_report(figures, {}))
+    for figure in figures:
+        figure.streams["camera-0"] = StreamStats()
+    shown = text(build_report(figures, {}))
+    assert shown.count("no frame was shown") == 2
+    assert "every frame accounted for" not in shown
+    assert "before inference was ready" not in shown
+    figures[1].details = {}
+    shown = text(build_report(figures, {}))
+    assert "no frame was shown: the run ended before inference was ready" in shown
+
+
 def test_unknown_truth_is_not_an_accuracy():
     figures = stopped()
     figures[1].streams["camera-0"].labelled = figures[1].streams["camera-0"].correct = 0
@@ -139,7 +163,24 @@ def test_only_of_a_stream_that_inference_can_not_keep_up_with_the_way_out_is_nam
     figures[1].streams["camera-1"].skip("inference.overflow", 300)
     shown = text(build_report(figures, {}))
     assert shown.count("inference cannot keep up") == 1
-    assert "camera-1 inference cannot keep up: try a smaller inference.longer_side_px (such as 128)" in shown
+    assert "camera-1 inference cannot keep up: lower the frame rate (capture.fps for a webcam)" in shown
+    assert "(such as 128; small objects may be missed)" in shown
+    assert "sink cannot keep up" not in shown
+
+
+@pytest.mark.parametrize(("overwritten", "slow"), [(300, True), (90, False), (0, False)])
+def test_a_sink_that_misses_frames_is_the_worker_that_is_named(overwritten, slow):
+    figures = stopped(2, trouble=False)
+    door = figures[2].streams["camera-1"]
+    door.rendered -= overwritten + 300
+    door.drop("wire.overwritten", overwritten)
+    door.drop("sink.too_old", 300)
+    if overwritten == 90:
+        door.rendered += 300
+        door.dropped["sink.too_old"] = 0
+    shown = text(build_report(figures, {}))
+    assert ("camera-1 the sink cannot keep up: lower the frame rate" in shown) == slow
+    assert "inference cannot keep up" not in shown
 
 
 def test_words_from_elsewhere_are_only_words():

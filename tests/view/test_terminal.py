@@ -221,7 +221,7 @@ def test_an_event_that_fits_nowhere_is_cut_at_its_end_only():
 def test_nothing_there_yet():
     text = "\n".join(lines(render(PipelineView("monitor"))))
     assert "no stream yet" in text
-    assert "no worker has reported yet: start a pipeline with `kvq-stream`" in text
+    assert "no worker answers yet: start the workers" in text
 
 
 @pytest.mark.parametrize("hostile", ["[/red]", "[bold", "\x1b[31m", "a\nb"])

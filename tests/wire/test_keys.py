@@ -7,7 +7,7 @@ import pytest
 import zmq.auth
 
 from pipeline.base.errors import SecurityError
-from pipeline.wire.keys import allow, load_allowed, load_pair, load_public, new_keys
+from pipeline.wire.keys import allow, find_public, load_allowed, load_pair, load_public, new_keys
 
 
 def mode(path: Path) -> int:
@@ -52,8 +52,12 @@ def test_files_that_are_no_keys(tmp_path: Path) -> None:
     public, _ = new_keys(tmp_path, "sink")
     with pytest.raises(SecurityError, match="holds no secret key"):
         load_pair(public)
-    with pytest.raises(SecurityError, match="can't be read"):
+    with pytest.raises(SecurityError, match="can't be read: no such file; copy it from the machine where"):
         load_public(tmp_path / "missing.key")
+    with pytest.raises(
+        SecurityError, match="can't be read: no such file; create one with `kvq-stream keys new"
+    ):
+        load_pair(tmp_path / "missing.key_secret")
     for text in (
         "",
         "nonsense",
@@ -63,8 +67,18 @@ def test_files_that_are_no_keys(tmp_path: Path) -> None:
     ):
         wrong = tmp_path / "wrong.key"
         wrong.write_text(text)
-        with pytest.raises(SecurityError, match="is not a key file"):
+        with pytest.raises(SecurityError, match="is not a key file: copy it from the machine where"):
             load_public(wrong)
+
+
+def test_the_file_of_a_public_key_is_found(tmp_path: Path) -> None:
+    (tmp_path / "broken.key").write_text("nonsense")
+    public, secret = new_keys(tmp_path, "sink")
+    new_keys(tmp_path, "other")
+    assert find_public(tmp_path, load_public(public)) == public
+    assert find_public(tmp_path / "missing", load_public(public)) is None
+    public.unlink()
+    assert find_public(tmp_path, load_pair(secret).public) is None, "only public files are named"
 
 
 def test_keys_of_two_pairs_are_not_mixed(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.base.errors import SecurityError
+from pipeline.base.redact import redact
 from pipeline.wire.frame_receiver import FrameReceiver
 from pipeline.wire.keys import allow, load_public, new_keys
 from pipeline.wire.publisher import Publisher
@@ -65,13 +66,20 @@ def test_an_unlisted_key_gets_through_only_once_it_is_allowed(machines: Machines
     ):
         gets_nothing(publisher, receiver)
         until(lambda: not receiver.poll(0.05) and bool(receiver.rejects.counts), "the refused side knows")
-        assert "allow this machine's public key there" in receiver.rejects.pop_reports()[0]
+        assert receiver.rejects.pop_reports()[0].endswith(
+            f"refuses the connection: run `keys allow {machines.sink_public}` on its machine, and check that "
+            f"{machines.capture_public} (security.servers.capture) is its public key"
+        )
         (refused,) = publisher.pop_refused()
         key = load_public(machines.sink_public).decode()
-        assert refused.startswith(f"127.0.0.1: its public key {key} is not allowed at tcp://127.0.0.1:0")
+        allow_file = f"`kvq-stream keys allow FILE --dir {machines.allowed}`"
+        assert refused == (
+            f"127.0.0.1: its public key {key} is not allowed at tcp://127.0.0.1:0: "
+            f"copy its .key file to {machines.capture_public.parent} and allow it with {allow_file}"
+        )
         assert publisher.refused_lately() == (
             f"; peers refused here because their keys are not allowed: 127.0.0.1 (public key {key}): "
-            "allow a key with `kvq-stream keys allow FILE`"
+            f"allow a key with {allow_file}"
         )
         gets_nothing(publisher, receiver)
         assert (publisher.pop_refused(), receiver.rejects.pop_reports()) == ([], []), "once a minute"
@@ -79,6 +87,26 @@ def test_an_unlisted_key_gets_through_only_once_it_is_allowed(machines: Machines
         until_heard(publisher, receiver)
         publisher.send(packed(1, "every"))
         assert seqs_of(receiver.poll(10.0)) == [1]
+
+
+def test_a_rejected_key_is_named_after_its_file(machines: Machines) -> None:
+    copied = machines.capture_public.with_name("sink.key")
+    copied.write_text(machines.sink_public.read_text())
+    key = load_public(copied).decode()
+    command = f"`kvq-stream keys allow {copied} --dir {machines.allowed}`"
+    with (
+        Publisher("tcp://127.0.0.1:0", QUICK, machines.capture) as publisher,
+        FrameReceiver([publisher.endpoint], "sink", QUICK, machines.sink) as receiver,
+    ):
+        (refused,) = until(lambda: receiver.poll(0.01) or publisher.pop_refused(), "it is refused")
+        assert refused == (
+            f"127.0.0.1: its public key {key} ({copied}) is not allowed at tcp://127.0.0.1:0: "
+            f"allow it with {command}"
+        )
+        assert publisher.refused_lately().endswith(
+            f": 127.0.0.1 (public key {key}, {copied}): allow a key with {command}"
+        )
+        assert redact(refused) == refused
 
 
 def test_removing_a_key_cuts_its_link_and_no_other(machines: Machines, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -18,6 +19,8 @@ import psutil
 from tests.support import until
 
 PROGRAM = Path(__file__).parents[2] / "run_stream.py"
+STARTED_AS = f"python {shlex.quote(str(PROGRAM))}"
+"""What messages of a ``Program`` call it."""
 START_S, RUN_S, END_S = 60.0, 100.0, 10.0
 _STDOUT, _STDERR = "stdout.txt", "stderr.txt"
 

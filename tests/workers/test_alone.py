@@ -53,7 +53,7 @@ def test_any_order_of_starting_delivers_every_frame(order: tuple[str, ...], plac
         sink = programs["sink"]
         until(lambda: sink.predictions_file.read_text().count("\n") == FRAMES, "all predictions", START_S)
         until(lambda: f"shown {FRAMES}" in monitors[0].out, "all frames in the monitor", START_S)
-        monitors[1].wait_for("allow this machine's public key there")
+        monitors[1].wait_for("refuses the connection: run `keys allow")
         for program in (programs["inference"], sink):
             program.signal(signal.SIGINT)
             outcome = program.finish()
@@ -127,8 +127,8 @@ def test_who_waits_says_that_a_key_is_refused(place: Path, keys: Path) -> None:
         capture.signal(signal.SIGINT)
         assert capture.finish().code == 0
     assert outcome.code == 2, outcome.told()
-    assert outcome.err.startswith("error: no worker accepts this monitor: tcp://127.0.0.1:")
-    assert "allow this machine's public key there" in outcome.err
+    assert outcome.err.startswith("error: no worker answers this monitor: tcp://127.0.0.1:")
+    assert "refuses the connection: run `keys allow" in outcome.err
 
 
 def site(place: Path, keys: Path) -> Path:

@@ -35,7 +35,11 @@ def sink(place: Path) -> Iterator[Child]:
         child.poll()
         return child.ready
 
+    until(lambda: child.usage_at_start(), "its process is measured while it starts", START_S)
+    usage = child.usage_at_start()
+    assert usage is None or (usage.pid == child.pid and usage.rss_mb > 0)
     until(is_ready, "the sink is ready", START_S, lambda: "\n".join(printed))
+    assert child.usage_at_start() is None, "it reports by itself now"
     yield child
     child.kill()
     child.join()

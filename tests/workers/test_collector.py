@@ -9,6 +9,7 @@ import pytest
 from pipeline.account.footprint import MOST_BYTES, footprint
 from pipeline.account.stats import Histogram, WorkerStats
 from pipeline.base.config import load_config
+from pipeline.base.event import rfc3339
 from pipeline.view.plain_line import plain_line
 from pipeline.wire.census import MOST_WORKERS
 from pipeline.wire.encoding import encode_stats
@@ -153,6 +154,25 @@ def test_late_monitors_learn_of_the_former_lives_of_a_worker(collector: Collecto
     assert [stats.session for stats in former] == [1, 2]
     assert [stats.events for stats in former] == [[], []]
     assert collector.former("capture") == []
+
+
+@pytest.mark.parametrize("ran_s", [0, 3600])
+def test_a_worker_that_ran_before_the_monitor_is_named_in_the_report(
+    collector: Collector, send: Send, ran_s: int
+) -> None:
+    there_ns = 1_700_000_000 * 10**9  # the clock of another machine, years behind
+    stats = WorkerStats("inference", "inference", there_ns, "host", 1, "ready", there_ns + ran_s * 10**9)
+    stats.stream("door").skip("inference.absent", 2693)
+    send(stats)
+    report = collector.report()
+    counted = report["streams"]["door"]["not_predicted"]
+    if ran_s:
+        assert counted == {"inference.before_monitor": 2693}
+        assert report["monitor"]["already_running"] == ["inference"]
+        assert report["monitor"]["since"] == rfc3339(collector.started_ns)
+    else:
+        assert counted == {"inference.absent": 2693}
+        assert "monitor" not in report
 
 
 def test_statistics_that_are_out_of_range_are_refused(collector: Collector, place: Path) -> None:

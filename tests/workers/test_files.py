@@ -45,6 +45,10 @@ def test_a_film_plays_at_its_own_rate_if_asked(place: Path) -> None:
     for stream_id in ("paced", "fast"):
         check_complete(outcome, stream_id, 12)
         times = [line["capture_ns"] for line in outcome.predictions if line["stream_id"] == stream_id]
+        media_s = [line["media_s"] for line in outcome.predictions if line["stream_id"] == stream_id]
+        assert media_s == [number / 4 for number in range(12)], "the file's own time, however fast it plays"
+        size = {"width_px": 320, "height_px": 240, "fps": 4.0}
+        assert outcome.stream(stream_id)["source"] == {**size, "unpaced": stream_id == "fast"}
         spans_s[stream_id] = (times[-1] - times[1]) / 1e9  # the first one was read before the start
     assert spans_s["paced"] >= 10 / 4 - 0.1
     assert spans_s["fast"] < spans_s["paced"]

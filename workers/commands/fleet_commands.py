@@ -192,7 +192,7 @@ def monitor(
     insecure: Insecure = False,
 ) -> None:
     """Show the live statistics of all streams and workers."""
-    from workers.commands.run_pipeline import run_monitor
+    from workers.commands.run_monitor import run_monitor
     from workers.fleet import fleet_on_ray
     from workers.fleet.ray_cluster import RayError, connect
 

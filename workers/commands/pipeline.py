@@ -153,7 +153,7 @@ def monitor(
     insecure: Insecure = False,
 ) -> None:
     """Show the statistics of a running pipeline on this or other machines."""
-    from workers.commands.run_pipeline import run_monitor
+    from workers.commands.run_monitor import run_monitor
 
     loaded = _load(config, overrides, headless=headless, insecure=insecure)
     raise typer.Exit(run_monitor(loaded, seconds or 0.0, report))

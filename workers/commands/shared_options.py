@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from pipeline.base.program import PROGRAM
 from workers import exit_codes
 
 HELP_WIDTH = 100
@@ -23,7 +24,7 @@ CONFIGURATION, INPUT, WATCH, OUTPUT, DISPLAY = (
 
 def example(arguments: str) -> str:
     """The end of a command's help: a command line to copy."""
-    return f"\b\nExample:\n  python run_stream.py {arguments}"
+    return f"\b\nExample:\n  {PROGRAM} {arguments}"
 
 
 def exit_codes_text() -> str:
@@ -102,7 +103,8 @@ Predictions = Annotated[
     typer.Option(
         "--predictions",
         metavar="FILE",
-        help="Write predictions as JSON lines, one object each; - is standard output.",
+        help="Write predictions as JSON lines, one object each, replacing an existing file; - is standard "
+        "output.",
         rich_help_panel=OUTPUT,
     ),
 ]
@@ -130,7 +132,7 @@ Events = Annotated[
     typer.Option(
         "--events",
         metavar="FILE",
-        help="Write events as JSON lines, one object each; - is standard output.",
+        help="Append events to this file as JSON lines, one object each; - is standard output.",
         rich_help_panel=OUTPUT,
     ),
 ]

@@ -90,13 +90,16 @@ def train(
     Ctrl-C saves a checkpoint; --resume continues from it.
     """
     from pipeline.base.errors import as_user_error
+    from pipeline.model.shipped import checkpoint_named_by
     from pipeline.training.run import fit
     from pipeline.training.training_options import load_options
 
     texts = {"out": out, "data": data, "init": init, "pictures": pictures, "held_out": held_out}
     given: dict[str, Any] = {key: str(value) for key, value in texts.items() if value is not None}
     with as_user_error():
-        fit(load_options(config, overrides or (), given | ({"resume": True} if resume else {})))
+        with checkpoint_named_by("--init"):
+            options = load_options(config, overrides or (), given | ({"resume": True} if resume else {}))
+        fit(options)
 
 
 def evaluate(
@@ -239,6 +242,7 @@ def evaluate(
     from rich.console import Console
 
     from pipeline.base.errors import as_user_error
+    from pipeline.model.shipped import checkpoint_named_by
     from pipeline.training.evaluation.evaluate import evaluate as score
     from pipeline.training.evaluation.score_dense import DenseData
     from pipeline.training.evaluation.tables import render_evaluation
@@ -252,7 +256,7 @@ def evaluate(
         all_presets=all_presets,
         still_frames=still_frames,
     )
-    with as_user_error():
+    with as_user_error(), checkpoint_named_by("--checkpoint"):
         metrics = score(
             checkpoint,
             pictures=pictures,
@@ -292,9 +296,10 @@ def export(
     """
     from pipeline.base.errors import as_user_error
     from pipeline.base.stage_lines import print_stage
+    from pipeline.model.shipped import checkpoint_named_by
     from pipeline.runtime.exported.formats import check_export
 
-    with as_user_error():
+    with as_user_error(), checkpoint_named_by("--checkpoint"):
         check_export(checkpoint, out, kind, int8=int8)  # first: importing torch takes seconds
         print_stage(f"{out}: loading {checkpoint} ...")
 

@@ -30,9 +30,11 @@ def run_worker(role: Role, config: Config) -> int:
         check_model(config)
     outputs = (config.sink.predictions, config.sink.events) if role == "sink" else ()
     if role == "sink":
+        from workers.page_check import check_page
         from workers.sending import check_outlets
 
         check_outlets(config)
+        check_page(config)
         config = with_output_folder(config)
     with reserved_stdout(*outputs) as stdout:
         name = (role == "inference" and config.inference.name) or role

@@ -13,6 +13,7 @@ import msgspec
 
 from pipeline.base.config import Config
 from pipeline.base.errors import UserError
+from pipeline.base.program import PROGRAM
 from workers.fleet.coordinator import Coordinator
 from workers.fleet.fleet_file import Fleet, with_endpoints_of
 from workers.fleet.ray_agents import CALLS, COORDINATOR, KEPT, RayAgents
@@ -113,9 +114,9 @@ def down(fleet: str) -> None:
 
 
 def _no_fleet(fleet: str) -> RayError:
-    start = "start it with `kvq-stream fleet up --config FILE`"
+    start = f"start it with `{PROGRAM} fleet up --config FILE`"
     if others := fleets_with(COORDINATOR):
-        start = f"running: {', '.join(others)}; choose one with --fleet NAME, or {start}"
+        start = f"running fleets: {', '.join(others)}; choose one with --fleet NAME, or {start}"
     return RayError(f"fleet {fleet!r} is not up: {start}")
 
 

@@ -132,7 +132,8 @@ def _stored_or_compiled(
     if cache and (stored := cache.load(size)) and (graphs := compiler.restore(stored)):
         return graphs
     rows, columns = size
-    what = f"preparing for {compiler.backend} and images of {columns}x{rows} px, once per machine"
+    where = f"{compiler.backend} in {compiler.precision}"
+    what = f"preparing for {where}, for images of {columns}x{rows} px, once per machine"
     with stage(what, options.log):
         loaded = _loaded(model)
         if cache and not cache.is_current():

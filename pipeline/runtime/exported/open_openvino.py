@@ -160,9 +160,10 @@ class _Compiler:
             made = make_clips(max(size), architecture.num_past, count, seed)
             return list(quantise.cropped(made.frames, size))
 
-        options.log(f"int8: rendering {quantise.CALIBRATION_CLIPS} calibration clips")
+        calibrating = f"int8: calibrating on {quantise.CALIBRATION_CLIPS} clips"
+        options.log(f"{calibrating}: rendering them")
         frames = clips(quantise.CALIBRATION_CLIPS, quantise.CALIBRATION_SEED)
-        options.log("int8: choosing the ranges of all layers")
+        options.log(f"{calibrating}: choosing the ranges of all layers (takes minutes)")
         _, feeds = quantise.play(self._compiled(step), frames, empty, self._ports)
         rough = quantise.quantise(step, feeds)
         frames = clips(_CHECKED_CLIPS, quantise.HELD_OUT_SEED)

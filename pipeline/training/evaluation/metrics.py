@@ -71,7 +71,7 @@ def majority(labels: Tensor) -> float:
     return round(float(labels.bincount().max()) / len(labels), 4)
 
 
-def verdict(report: Report, chosen_among: int = 0) -> tuple[bool, str]:
+def verdict(report: Report, chosen_among: int = 0, *, stopped: str = "") -> tuple[bool, str]:
     """Whether a model learned: its accuracy exceeds what always predicting one class could reach by chance.
 
     The bound is two standard errors of a share over the clips, not the windows, because windows of one clip
@@ -82,6 +82,7 @@ def verdict(report: Report, chosen_among: int = 0) -> tuple[bool, str]:
         report: With ``accuracy``, ``macro_f1``, ``majority_accuracy`` and ``clips``.
         chosen_among: Number of validations on the same clips that the weights were selected from; 0 if
             other clips selected them.
+        stopped: Why training ended too soon, and what to do; "" if it did not.
     """
     found, guess = report["accuracy"], report["majority_accuracy"]
     normal = NormalDist()
@@ -89,7 +90,10 @@ def verdict(report: Report, chosen_among: int = 0) -> tuple[bool, str]:
     learned = found > guess + errors * (guess * (1 - guess) / report["clips"]) ** 0.5
     against = f"held-out accuracy {found:.2f} against {guess:.2f} for always guessing the most frequent class"
     if chosen_among:
-        against += f"; the same clips also selected the weights (the best of {chosen_among} validations)"
+        among = f"the best of {chosen_among} validations" if chosen_among > 1 else "1 validation"
+        against += f"; the same clips also selected the weights ({among})"
     if learned:
         return True, f"learned: {against}"
+    if stopped:
+        return False, f"did not learn: {stopped}; {against}"
     return False, f"did not learn: {against}; with {report['clips']} clips, the difference may be chance"

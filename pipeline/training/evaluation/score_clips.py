@@ -40,7 +40,7 @@ def score_clips(
     labels: list[Tensor] = []
     numbers: list[Tensor] = []
     difference = 0.0
-    for turn, clips in enumerate(watched(batches, progress, "recorded clips")):
+    for turn, clips in enumerate(watched(batches, progress, "evaluation batches")):
         for found, frames in (
             (plain, clips.frames),
             (single, clips.frames[:, -1:].expand_as(clips.frames)),

@@ -46,6 +46,13 @@ class ClipEntry:
             return str(self.path)
         return f"{self.path} from {self.start_s:g} s to {self.end_s:g} s"
 
+    @property
+    def base_name(self) -> str:
+        """File name without folder and suffix, with the times of a part."""
+        name = self.path.stem if self.path.suffix.lower() in VIDEO_SUFFIXES else self.path.name
+        whole = self.start_s == 0 and math.isinf(self.end_s)
+        return name if whole else f"{name} {self.start_s:g}-{self.end_s:g}"
+
     def key(self, data: Path) -> str:
         """Key independent of where the data is: label and path relative to the folder or CSV file."""
         folder = data if data.is_dir() else data.parent

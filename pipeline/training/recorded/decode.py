@@ -58,7 +58,8 @@ def decode_clips(
             damaged = _decode_file(_source(path, options), parts, store)
         except SourceError as error:
             unreadable.add(path)
-            notify(f"skipped, can't be read: {error}")
+            why = error.advice.partition("; ")[0]  # without the remedy, which is for a source to be played
+            notify(f"skipped, can't be read: {error.source}: {why}")
             continue
         if damaged:
             notify(f"{path}: skipped {damaged} damaged frames")

@@ -12,7 +12,7 @@ from pipeline.training.recorded.clip_index import ClipEntry, Split, list_clips
 from pipeline.training.recorded.decode import DecodedClip, decode_clips
 from pipeline.training.recorded.frame_store import FrameStore
 from pipeline.training.recorded.recorded_clips import RecordedClips, Windows
-from pipeline.training.recorded.split import split_clips
+from pipeline.training.recorded.split import shared_names, split_clips
 from pipeline.training.recorded.time_windows import windows_by_time
 
 _PURPOSES: dict[Split, str] = {"train": "for training", "val": "for validation", "test": "for the test"}
@@ -79,6 +79,9 @@ def open_recorded(
     kept = Counter(clip.entry.label for clip, _ in usable)
     parts = _parts(entries, [clip.entry for clip, _ in usable], validation_share, seed)
     _report_shared_files(usable, parts, notify)
+    if not any(entry.split == "val" for entry in entries):
+        drawn = [(clip.entry, part) for (clip, _), part in zip(usable, parts, strict=True) if part != "test"]
+        _report_shared_names(drawn, notify)
 
     def source(part: Split) -> RecordedClips:
         chosen = [clip for clip, p in zip(usable, parts, strict=True) if p == part]
@@ -144,7 +147,7 @@ def _classes(path: Path, entries: Sequence[ClipEntry], labels: tuple[str, ...] |
     if labels is not None and set(labels) != set(found):
         raise ValueError(
             f"{path} has the classes {', '.join(found)}; the checkpoint has {', '.join(labels)}: "
-            "rename or add folders, or train a new head"
+            "rename or add folders, or train a new checkpoint on these classes"
         )
     return found
 
@@ -229,4 +232,20 @@ def _report_shared_files(
         notify(
             f"{len(shared)} files, such as {shared[0]}, have parts in both training and validation: the "
             "validation score will be too optimistic; use a split column to separate them"
+        )
+
+
+def _report_shared_names(drawn: Sequence[tuple[ClipEntry, Split]], notify: Callable[[str], None]) -> None:
+    """Reports the base names of several classes, and those that the drawn split could not keep together."""
+    shared = shared_names([entry for entry, _ in drawn])
+    apart = [name for name, numbers in shared.items() if len({drawn[number][1] for number in numbers}) > 1]
+    if shared:
+        notify(
+            f"{len(shared)} base names, such as {next(iter(shared))}, occur in several classes: such clips "
+            "may show one recording, so those with the same base name are on the same side of the split"
+        )
+    if apart:
+        notify(
+            f"{len(apart)} of these base names, such as {apart[0]}, are on both sides, because each class "
+            "needs a validation clip: if they show one recording, the validation score will be too optimistic"
         )

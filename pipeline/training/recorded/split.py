@@ -1,8 +1,8 @@
 """Splits clips into training, validation and test sets."""
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pipeline.training.recorded.clip_index import ClipEntry, Split
@@ -12,8 +12,9 @@ def split_clips(entries: Sequence[ClipEntry], share: float, seed: int) -> list[S
     """The part of each clip: the given one, or else about ``share`` of each class for validation.
 
     If the data has test clips but no validation clips, these are drawn from the training clips. The draw
-    depends only on clip names, not on the location of the data: adding or removing a clip changes the part
-    of at most one other clip.
+    depends only on clip names, not on the location of the data, so adding or removing a clip changes the part
+    of few others: of at most one if no base name occurs in several classes. Clips of such a base name (see
+    `shared_names`) get the same part, unless a class would then have no validation clip.
 
     Raises:
         ValueError: A class has no clip for training or validation.
@@ -22,20 +23,50 @@ def split_clips(entries: Sequence[ClipEntry], share: float, seed: int) -> list[S
         raise ValueError(f"validation_share must lie between 0 and 1, not {share}")
     parts: list[Split] = [entry.split or "train" for entry in entries]
     if "val" not in parts:
-        by_label: Mapping[str, list[int]] = defaultdict(list)
-        for number, entry in enumerate(entries):
-            if parts[number] == "train":
-                by_label[entry.label].append(number)
-        for numbers in by_label.values():
-            count = min(max(round(share * len(numbers)), 1), len(numbers) - 1)
-            for number in sorted(numbers, key=lambda number: _draw(entries[number], seed))[:count]:
-                parts[number] = "val"
+        for number in _drawn([n for n, part in enumerate(parts) if part == "train"], entries, share, seed):
+            parts[number] = "val"
     for label in dict.fromkeys(entry.label for entry in entries):
         found = {part for entry, part in zip(entries, parts, strict=True) if entry.label == label}
         for part, purpose in (("train", "for training"), ("val", "for validation")):
             if part not in found:
                 raise ValueError(f"class {label}: no usable clip {purpose}; each class needs both")
     return parts
+
+
+def shared_names(entries: Sequence[ClipEntry]) -> dict[str, list[int]]:
+    """Base names that occur in several classes, with the numbers of their clips.
+
+    Such clips may be one recording: played backwards, mirrored, or with several motions. The base name is the
+    file name without folder and suffix; parts of a file share it only if their times are equal.
+    """
+    by_name: dict[str, list[int]] = defaultdict(list)
+    for number, entry in enumerate(entries):
+        by_name[entry.base_name].append(number)
+    return {
+        name: numbers
+        for name, numbers in by_name.items()
+        if len({entries[number].label for number in numbers}) > 1
+    }
+
+
+def _drawn(numbers: Sequence[int], entries: Sequence[ClipEntry], share: float, seed: int) -> Iterator[int]:
+    """The clips drawn for validation from those with the given numbers."""
+    sizes = Counter(entries[number].label for number in numbers)
+    wanted = {label: min(max(round(share * size), 1), size - 1) for label, size in sizes.items()}
+    left = Counter(wanted)
+    groups = shared_names([entries[number] for number in numbers])
+    together = [[numbers[place] for place in places] for places in groups.values()]
+    grouped = {number for group in together for number in group}
+    units = [*together, *([number] for number in numbers if number not in grouped)]
+    for unit in sorted(units, key=lambda unit: _draw([entries[number] for number in unit], seed)):
+        needed = Counter(entries[number].label for number in unit)
+        if needed <= left:
+            left -= needed
+            yield from unit
+    for label, count in wanted.items():
+        if count and left[label] == count:  # every clip of it is in a group that does not fit
+            own = [number for number in numbers if entries[number].label == label]
+            yield min(own, key=lambda number: _draw([entries[number]], seed))
 
 
 def never_trained_on(
@@ -112,7 +143,10 @@ def _learned(known: Mapping[str, Sequence[str]]) -> set[str]:
     return {*known.get("train", ()), *known.get("validation", ())}
 
 
-def _draw(entry: ClipEntry, seed: int) -> bytes:
-    """Sort key of the clip in the draw for validation."""
-    name = f"{seed} {entry.label} {entry.path.name} {entry.start_s} {entry.end_s}"
-    return hashlib.sha256(name.encode()).digest()
+def _draw(unit: Sequence[ClipEntry], seed: int) -> bytes:
+    """Sort key of clips that are drawn together for validation."""
+    entry = unit[0]
+    name = entry.base_name
+    if len(unit) == 1:
+        name = f"{entry.label} {entry.path.name} {entry.start_s} {entry.end_s}"
+    return hashlib.sha256(f"{seed} {name}".encode()).digest()

@@ -18,8 +18,9 @@ from starlette.routing import Route
 from pipeline.base.errors import OutputError
 from pipeline.base.redact import reason
 from pipeline.view.web.connections import REQUEST_TIMEOUT_S
-from pipeline.view.web.guard import guards, loopback_host
+from pipeline.view.web.guard import guards
 from pipeline.view.web.json_answers import json_response, refuse_as_json
+from pipeline.view.web.page_port import loopback_host
 from pipeline.view.web.put_zones import has_token
 from pipeline.view.web.server_thread import ServerThread
 from pipeline.view.web.verbs import Asked, Done, Verb, VerbError, VerbQueue

@@ -6,8 +6,6 @@ the camera page as the attacker's own; the ``Host`` header still holds the attac
 names that page, and ``OwnPagesOnly`` rejects it.
 """
 
-import ipaddress
-
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -28,25 +26,12 @@ _ANSWER_HEADERS = {
 }
 
 
-def loopback_host(host: str) -> str | None:
-    """A loopback host name or address in URL form; None if it may refer to another machine."""
-    if host.lower() == "localhost":
-        return "localhost"
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return None
-    if not address.is_loopback:
-        return None
-    return f"[{ipaddress.IPv6Address(int(address))}]" if address.version == 6 else str(address)
-
-
 def guards(host: str | None) -> list[Middleware]:
     """The middleware that checks requests.
 
     Args:
-        host: Host the server is bound to, from ``loopback_host``; None for a server that browsers cannot
-            reach by name, or that requires a token.
+        host: Host the server is bound to, from ``page_port.loopback_host``; None for a server that browsers
+            cannot reach by name, or that requires a token.
     """
     hosts = [*_LOOPBACK_NAMES, host] if host else ["*"]
     return [

@@ -1,6 +1,5 @@
 """The web server in a thread of the sink: starts, accepts images without blocking, stops."""
 
-import socket
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -17,30 +16,25 @@ from starlette.websockets import WebSocket
 from pipeline.account.stats import WorkerStats
 from pipeline.base.clock import now_ns
 from pipeline.base.closing import Closing
-from pipeline.base.errors import OutputError
 from pipeline.base.event import Event
 from pipeline.base.frame import Image
-from pipeline.base.redact import reason
 from pipeline.base.watched import Watch
 from pipeline.scene.crossing_counts import CrossingCounts
 from pipeline.view.web.board import Attended, Board, Info
 from pipeline.view.web.event_feed import EventFeed
 from pipeline.view.web.evidence_files import EvidenceFiles, FolderOf
 from pipeline.view.web.exposition import Metrics
-from pipeline.view.web.guard import guards, loopback_host
+from pipeline.view.web.guard import guards
 from pipeline.view.web.http_api import HttpApi, Kept, refuse
 from pipeline.view.web.live import Live
 from pipeline.view.web.motion_level import KeptMotion, MotionLevel
+from pipeline.view.web.page_port import WebError, bind_page, loopback_host, page_url
 from pipeline.view.web.page_state import PageState
 from pipeline.view.web.post_view import PostView, TakeView
 from pipeline.view.web.put_zones import PutZones, ReplaceWatch
 from pipeline.view.web.server_thread import ServerThread
 from pipeline.view.web.troubles import SourceState, Trouble
 from pipeline.view.web.zones_and_lines import ZonesAndLines
-
-
-class WebError(OutputError):
-    """The page cannot be served."""
 
 
 class WebView(Closing):
@@ -109,7 +103,7 @@ class WebView(Closing):
     @property
     def url(self) -> str:
         """Address of the page; with port 0 it is known after ``start``."""
-        return f"http://{loopback_host(self._host) or self._host}:{self._port}"
+        return page_url(self._host, self._port)
 
     def start(self) -> None:
         """Starts serving the page.
@@ -117,15 +111,10 @@ class WebView(Closing):
         Raises:
             WebError: The port is in use, or the host is not a loopback address.
         """
-        host = loopback_host(self._host)
-        if host is None:
-            raise WebError(
-                f"sink.web_host {self._host!r}: the page is served on loopback addresses only: "
-                "use 127.0.0.1, and an SSH tunnel from other machines"
-            )
-        listener = self._bind()
+        listener = bind_page(self._host, self._port)
         self._port = listener.getsockname()[1]
-        server = ServerThread(self._build_app(host), listener, "web", lifespan="on")
+        app = self._build_app(loopback_host(self._host) or self._host)
+        server = ServerThread(app, listener, "web", lifespan="on")
         if not server.start():
             self.close()
             raise WebError(f"{self.url}: the web server did not start")
@@ -218,18 +207,3 @@ class WebView(Closing):
             lifespan=run_live,
             exception_handlers={HTTPException: refuse},
         )
-
-    def _bind(self) -> socket.socket:
-        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
-        listener = socket.socket(family, socket.SOCK_STREAM)
-        # A recently closed page leaves its port in TIME_WAIT, which does not count as in use.
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((self._host, self._port))
-            listener.listen()
-        except OSError as error:
-            listener.close()
-            raise WebError(
-                f"{self.url}: {reason(error)}: use a free port with --set sink.web_port=0, or --no-web"
-            ) from None
-        return listener

@@ -213,7 +213,7 @@ class Window:
             _fence()
             if int(self._numbers[place]) == whole:
                 return copy.data
-        raise WireError("overwritten", "a frame was overwritten before it was read: this reader is too slow")
+        raise WireError("overwritten", "a frame was overwritten before it was read")
 
     def close(self) -> None:
         """Unmaps the segment; copies stay valid."""

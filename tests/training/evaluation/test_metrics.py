@@ -79,5 +79,18 @@ def test_clips_that_chose_the_weights_ask_for_more_accuracy() -> None:
     assert verdict(report | {"accuracy": 0.66}, chosen_among=20)[0]
 
 
+def test_the_verdict_says_first_that_training_ended_too_soon() -> None:
+    report = {"accuracy": 0.48, "majority_accuracy": 0.6, "clips": 10}
+    stopped = "stopped by the time limit after 4 of 60 steps: allow more minutes"
+    assert verdict(report, 1, stopped=stopped) == (
+        False,
+        f"did not learn: {stopped}; held-out accuracy 0.48 against 0.60 for always guessing the most "
+        "frequent class; the same clips also selected the weights (1 validation)",
+    )
+    learned, reason = verdict(report | {"accuracy": 0.99}, stopped=stopped)
+    assert learned
+    assert "stopped" not in reason
+
+
 def test_the_majority_is_the_largest_class() -> None:
     assert majority(torch.tensor([1, 1, 1, 0])) == 0.75

@@ -74,6 +74,7 @@ def test_clips_of_no_use_are_skipped_named_and_counted(tmp_path: Path) -> None:
     assert "short.mkv has 2 frames over 40 ms, a window needs 3 frames 0 ms apart" in text
     for name in ("broken.mp4", "empty.mp4", "folder"):
         assert any(line.startswith("skipped, can't be read") and name in line for line in printed)
+    assert not any("; choose" in line or "; try" in line for line in printed)
     assert "skipped 4 of 12 clips" in printed
 
 
@@ -89,6 +90,26 @@ def test_an_unusable_clip_sends_no_other_to_the_other_side(tmp_path: Path) -> No
     for number in (min(before), *sorted({*range(10)} - before)[:2]):
         write(tmp_path / "in" / f"{number}.mkv", grey(2))
     assert held_out() == before - {min(before)}
+
+
+def test_base_names_of_several_classes_are_reported(tmp_path: Path) -> None:
+    printed: list[str] = []
+    opened(folder(tmp_path / "pairs"), printed)
+    (line,) = (line for line in printed if "base names" in line)
+    assert line.startswith(
+        "4 base names, such as 0, occur in several classes: such clips may show one recording"
+    )
+    rings = tmp_path / "rings"
+    for name in ("a/1", "a/2", "b/2", "b/3", "c/1", "c/3"):
+        write(rings / f"{name}.mkv", grey(3))
+    opened(rings, printed)
+    assert any("of these base names, such as" in line and "are on both sides" in line for line in printed)
+    for label in ("in", "out"):
+        write(tmp_path / "given" / "train" / label / "0.mkv", grey(3))
+        write(tmp_path / "given" / "val" / label / "0.mkv", grey(3))
+    printed.clear()
+    opened(tmp_path / "given", printed)
+    assert not any("base names" in line for line in printed), "numbered per folder: a split of one's own"
 
 
 def test_damaged_pictures_are_left_out(tmp_path: Path) -> None:

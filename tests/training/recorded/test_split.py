@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.training.recorded.clip_index import ClipEntry, Split
-from pipeline.training.recorded.split import never_trained_on, split_clips
+from pipeline.training.recorded.split import never_trained_on, shared_names, split_clips
 
 
 def test_the_split_is_stratified_and_fixed_by_the_seed() -> None:
@@ -34,6 +34,45 @@ def test_a_class_without_a_clip_on_one_side_is_refused() -> None:
     given = [ClipEntry(Path("1"), "a", split="val"), ClipEntry(Path("2"), "b", split="train")]
     with pytest.raises(ValueError, match="class a: no usable clip for training"):
         split_clips(given, 0.5, 0)
+
+
+def pairs(*labels: str, clips: int, suffix: str = "mp4") -> list[ClipEntry]:
+    return [ClipEntry(Path(f"{label}/{n}.{suffix}"), label) for label in labels for n in range(clips)]
+
+
+def names(entries: list[ClipEntry], sides: list[Split], side: Split) -> list[str]:
+    return [f"{entry.label}{entry.path.stem}" for entry, s in zip(entries, sides, strict=True) if s == side]
+
+
+def test_clips_of_several_classes_with_one_base_name_are_on_one_side() -> None:
+    for seed in range(20):
+        entries = pairs("a", clips=12) + pairs("b", clips=12, suffix="MKV")
+        drawn = names(entries, split_clips(entries, 0.25, seed), "val")
+        assert [name[1:] for name in drawn[:3]] == [name[1:] for name in drawn[3:]], drawn
+        entries = pairs("a", clips=20) + pairs("b", clips=4)
+        drawn = names(entries, split_clips(entries, 0.25, seed), "val")
+        of_both = {name[1:] for name in drawn if int(name[1:]) < 4}
+        assert [name for name in drawn if name[0] == "b"] == [f"b{name}" for name in of_both]
+        assert len(drawn) == 6
+
+
+def test_a_class_gets_a_validation_clip_even_if_that_divides_a_base_name() -> None:
+    entries = [
+        ClipEntry(Path(f"{label}/{n}.mp4"), label) for label, n in ("a1", "a2", "b2", "b3", "c1", "c3")
+    ]
+    for seed in range(20):
+        drawn = names(entries, split_clips(entries, 0.25, seed), "val")
+        assert sorted(name[0] for name in drawn) == ["a", "b", "c"]
+
+
+def test_base_names_are_without_the_suffix_of_a_video_only_and_with_the_times_of_a_part() -> None:
+    entries = [
+        *(ClipEntry(Path("a/monday.1"), "a"), ClipEntry(Path("b/monday.2"), "b")),
+        *(ClipEntry(Path("long.mp4"), "a", 0, 2), ClipEntry(Path("long.mp4"), "b", 2, 4)),
+        *(ClipEntry(Path("a/x.mp4"), "a", 1, 2), ClipEntry(Path("b/x.avi"), "b", 1, 2)),
+        *(ClipEntry(Path("a/y.mp4"), "a"), ClipEntry(Path("a/y.avi"), "a")),
+    ]
+    assert shared_names(entries) == {"x 1-2": [4, 5]}
 
 
 def keys(*names: str) -> tuple[str, ...]:

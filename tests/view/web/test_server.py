@@ -68,6 +68,6 @@ def test_closing_tells_the_browsers_and_frees_the_port(view):
 
 def test_port_in_use_is_one_readable_line(view):
     port = urlsplit(view.url).port
-    with pytest.raises(WebError, match=f"127.0.0.1:{port}: address already in use: use a free port") as error:
+    with pytest.raises(WebError, match=f"127.0.0.1:{port}: address already in use: is another KVQ") as error:
         WebView("127.0.0.1", port).start()
     assert "\n" not in str(error.value)

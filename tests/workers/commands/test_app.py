@@ -8,10 +8,9 @@ import pytest
 import typer.main
 
 from pipeline import __version__
+from pipeline.base.program import PROGRAM
 from workers import exit_codes
 from workers.commands.app import app
-
-PROGRAM = "python run_stream.py "
 
 
 def commands(command: Any, name: str = "") -> Iterator[tuple[str, Any]]:
@@ -36,7 +35,7 @@ def test_short_and_long_help_are_the_same_and_hold_an_example(
 ) -> None:
     short, long = (invoke([*name.split(), option], capsys) for option in ("-h", "--help"))
     assert short == long
-    assert f"Example:\n    {PROGRAM}" in short
+    assert f"Example:\n    {PROGRAM} " in short
 
 
 def test_the_help_of_the_program_lists_commands_in_groups_and_exit_codes(
@@ -66,7 +65,7 @@ def test_commands_are_listed_with_a_whole_sentence(name: str, capsys: pytest.Cap
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_example_is_a_command_line_that_the_command_understands(name: str) -> None:
-    example = re.search(rf"{PROGRAM}(.*)", COMMANDS[name].epilog or "")
+    example = re.search(rf"{re.escape(PROGRAM)} (.*)", COMMANDS[name].epilog or "")
     assert example is not None
     arguments = example[1].split()
     assert arguments[: len(name.split())] == name.split()

@@ -156,7 +156,7 @@ def test_rules_of_a_camera_with_views_take_those_of_the_configuration(
         (["export", "e.coco.json"], "give the image size, such as --size 1920x1080"),
         (["export", "nowhere/e.json"], "nowhere"),
         (["--rules", "no.toml"], "no.toml: no such configuration file"),
-        (["list", "--set", "store.file=none"], "none: there are no events yet: run `kvq-stream`"),
+        (["list", "--set", "store.file=none"], "none: there are no events yet: run `python /"),
         (["list", "--set", "store.file="], "no events are stored: store.file is empty"),
     ],
 )

@@ -15,7 +15,7 @@ import pytest
 from benchmarks.fleet.ray_rig import Fleet, ray_fleet
 from tests.support import need_module, until
 from tests.workers.pipeline import quick_model
-from tests.workers.program import PROGRAM, RUN_S
+from tests.workers.program import PROGRAM, RUN_S, STARTED_AS
 
 pytestmark = [
     pytest.mark.slow,
@@ -102,8 +102,8 @@ def check_commands(fleet: Fleet) -> None:
     assert "no stream 'late'" in fleet_command(fleet, "remove", "late", "--fleet", "rig", code=2)
     wrong = fleet_command(fleet, "status", "--fleet", "nosuch", code=2)
     assert wrong == (
-        "error: fleet 'nosuch' is not up: running: rig; choose one with --fleet NAME, or start it with "
-        "`kvq-stream fleet up --config FILE`\n"
+        "error: fleet 'nosuch' is not up: running fleets: rig; choose one with --fleet NAME, or start it "
+        f"with `{STARTED_AS} fleet up --config FILE`\n"
     )
 
 
