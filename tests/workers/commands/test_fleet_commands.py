@@ -17,7 +17,7 @@ import pytest
 from pipeline.wire.keys import allow, new_keys
 from tests.support import need_module, until
 from tests.workers.pipeline import quick_model
-from tests.workers.program import PROGRAM, RUN_S, START_S
+from tests.workers.program import PROGRAM, RUN_S, START_S, STARTED_AS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -149,7 +149,7 @@ def test_a_fleet_that_needs_more_room_than_there_is(cluster: Small) -> None:
     assert "" not in out.splitlines()
     assert re.fullmatch(f"not ready after 20 s: .*{found[1]}.*; the fleet keeps running\n", errors)
     assert re.search(needs, cluster.run("status", "--fleet", "yard")[0], re.MULTILINE)
-    assert "fleet 'kvq' is not up: running: yard; " in cluster.run("status", code=2)[1]
+    assert "fleet 'kvq' is not up: running fleets: yard; " in cluster.run("status", code=2)[1]
     there = "inference-1" if found[1] == "inference-2" else "inference-2"
     until(lambda: cluster.status()["streams"]["gate"]["worker"] == there, "it is placed", START_S)
     out, _ = cluster.run("drain", there, "--fleet", "yard", "--wait", "1", code=1)
@@ -174,7 +174,7 @@ def test_a_fleet_that_needs_more_room_than_there_is(cluster: Small) -> None:
     assert cluster.status()["streams"]["gate"]["worker"] == there
     cluster.run("down", "--fleet", "yard")
     assert cluster.run("status", "--fleet", "yard", code=2)[1] == (
-        "error: fleet 'yard' is not up: start it with `kvq-stream fleet up --config FILE`\n"
+        f"error: fleet 'yard' is not up: start it with `{STARTED_AS} fleet up --config FILE`\n"
     )
 
 
