@@ -16,7 +16,7 @@ from workers.rundir import base_folder, find_endpoints, newest_live_folder
 from workers.screen import Screen
 from workers.signals import stop_on_signals
 
-_PATIENCE_S = 3.0
+_PATIENCE_S = 5.0  # a refused connection is reported earlier than that
 _AGAIN_S = 60.0
 _LOOK_S = 0.5
 

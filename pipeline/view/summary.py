@@ -118,8 +118,8 @@ def _stream_table(stream_id: str, stream: Mapping[str, Any], things: Iterable[st
     table.add_row("predictions", Text(printable(predicted)))
     cache = stream["cache"]
     deepest_first = sorted(cache["depth"].items(), reverse=True)
-    depths = ", ".join(f"{depth} in {count}" for depth, count in deepest_first if count)
-    used = f"used by predictions: {depths}" if depths else "none used"
+    depths = [f"{count} used {'none' if depth == '0' else depth}" for depth, count in deepest_first if count]
+    used = f"predictions: {', '.join(depths)}" if depths else "none used"
     resets = f"; cache reset {with_reasons(cache['resets'])}" if any(cache["resets"].values()) else ""
     table.add_row("past frames", Text(printable(used + resets)))
     capture, prediction, render = (short(stream["fps"][key]) for key in ("capture", "prediction", "render"))

@@ -13,6 +13,8 @@ from pipeline.view.pipeline_view import PipelineView, StreamView, merge_losses
 HEADING = "bold cyan"
 WIDE = 116
 """Width in columns from which full words are used."""
+_ROOMY = 132
+"""Width in columns from which no heading is shortened."""
 
 _STATE_STYLES = {
     "up": "green",
@@ -41,7 +43,8 @@ def streams_table(streams: dict[str, StreamView], width: int) -> RenderableType:
     table.add_column("reopened" if wide else "ep", justify="right")
     for heading in ("fps in/pred/out", "predicted ms" if wide else "predict ms", "shown ms"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for heading in ("past frames", "passes/frame", "accuracy") if wide else ("past", "pass", "acc"):
+    history = ("past frames", "passes/frame") if width >= _ROOMY else ("past", "passes" if wide else "pass")
+    for heading in (*history, "accuracy" if wide else "acc"):
         table.add_column(heading, justify="right", no_wrap=True)
     if wide:
         table.add_column("shown", justify="right")

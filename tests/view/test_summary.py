@@ -34,7 +34,7 @@ def test_the_figures_of_the_report_in_words():
     assert f"camera-0 {moved} camera-0 ground truth: {wanted}" in shown
     assert "900 captured = 890 shown + dropped 10 (sink.overflow 7, wire.lost 3)" in shown
     assert "880 frames with 880 backbone passes; not predicted 10 (inference.overflow 10)" in shown
-    assert "past frames used by predictions: 2 in 878, 1 in 1, 0 in 1; cache reset 4 (gap 4)" in shown
+    assert "past frames predictions: 878 used 2, 1 used 1, 1 used none; cache reset 4 (gap 4)" in shown
     assert "33/33/33" in shown
     assert "step 20 20 20" in shown
     assert "inference 912 MB, restarted 2x" in shown

@@ -51,6 +51,19 @@ def test_figures_of_a_stream():
     assert "cache reset 4 (gap 4)" in text
 
 
+@pytest.mark.parametrize("width", [120, 140])
+def test_no_heading_of_a_wide_table_is_cut(width):
+    figures = workers(1)
+    for figure in figures:
+        figure.streams["camera-0"].latency = {}
+    figures[1].streams["camera-0"].record("capture_to_prediction", 1559 * 10**6)
+    figures[2].streams["camera-0"].record("capture_to_render", 1559 * 10**6)
+    heading = next(cells(line) for line in lines(render(PipelineView("x", figures)), width) if "fps" in line)
+    assert "…" not in "".join(heading)
+    assert {"reopened", "accuracy", "shown", "dropped"} <= set(heading)
+    assert ("passes/frame" in heading) == (width == 140)
+
+
 def test_what_moves_now_is_under_the_streams():
     shown = lines(render(view()), 100, 30)
     (row,) = (line for line in shown if "things moving" in line)
