@@ -114,6 +114,24 @@ def _errors(rows: Sequence[dict[str, Any]]) -> tuple[float, float, float]:
     return ours, dis, farneback
 
 
+def speed_by_size() -> str:
+    """Measured speed divided by the reference, by height of the object."""
+    document = read("speed_by_size")
+    columns = [{row["from_px"]: row for row in document[name]} for name in ("clip", "demo")]
+    lines = []
+    for from_px in sorted({*columns[0], *columns[1]}):
+        rows = [column.get(from_px) for column in columns]
+        to_px = next(row["to_px"] for row in rows if row)
+        cells = [
+            f"{row['median']:.2f} ({row['p10']:.2f} to {row['p90']:.2f}; {row['count']})" if row else "-"
+            for row in rows
+        ]
+        lines.append([f"{from_px} px and more" if to_px is None else f"{from_px} to {to_px} px", *cells])
+    head = ["height in the network's input", f"`{document['clip_file']}`, real people", "walkers of the demo"]
+    about = "median (10th to 90th percentile; number of windows or frames)"
+    return table(head, lines) + source("speed_by_size.json", about=about)
+
+
 def flow() -> str:
     """End-point errors, compared with DIS and Farneback."""
     names = {"clean": "Middlebury, four pairs"}
@@ -284,6 +302,7 @@ def demo_tour() -> str:
 TABLES: Tables = {
     "moving": moving,
     "velocity": velocity,
+    "speed_by_size": speed_by_size,
     "flow": flow,
     "uncertainty": uncertainty,
     "camera": camera,
