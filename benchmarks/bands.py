@@ -1,7 +1,7 @@
 """Time saved by resizing in bands with two threads: ``python -m benchmarks.bands --json FILE``.
 
-OpenVINO in float32. The same runtime resizes with one and with two threads in alternation, between its
-network passes, so that the time to wake up a thread is included; a loop of only resizing would hide it.
+Uses OpenVINO in float32. One runtime alternates between one and two threads for resizing, with network
+passes in between, so that the time to wake a thread is included. A loop of resizing only would hide it.
 """
 
 import argparse

@@ -64,7 +64,7 @@ WHY = (
     ("any `end`", "`ended`", "why it ended, if not by a change in the scene: `the stream has ended`, `the view was lost` ..."),
 )  # fmt: skip
 THRESHOLDS = (
-    ("Minimum observation before an object counts", "3 consecutive frames, over at least 100 ms"),
+    ("Minimum observation time before an object counts", "3 consecutive frames, over at least 100 ms"),
     ("Time until an object counts as inside a zone or past a line", "120 ms"),
     ("Distance past the edge at which it counts as outside again", "1 % of the image"),
     ("Delay if a box jumps across an edge, farther than its object can have moved", "700 ms, backdated"),

@@ -18,11 +18,11 @@ class Request:
 
     Attributes:
         unheard: Message if the sink's thread has not started it in time.
-        unended: Message if it was started but not finished in time; empty: wait without a limit.
-        lasts_s: Time during which it may still be carried out after that.
+        unended: Message if it was started but not finished in time; if empty, the sender keeps waiting.
+        lasts_s: How long it may still be carried out after its sender has stopped waiting.
         is_begun: Whether it was started and can't be withdrawn.
         until_s: Monotonic time at which it expires; infinite while its sender waits.
-        over: Set when it was carried out or refused.
+        over: Set once it has been carried out or refused.
         refusal: Why it was refused; empty if it was carried out.
         answer: Messages about the result.
     """

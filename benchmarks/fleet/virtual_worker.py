@@ -36,10 +36,10 @@ class Machine:
     Attributes:
         capacity: Its capacity as known to the coordinator.
         speed: Fraction of that capacity that it actually has.
-        alive: Whether it runs.
+        alive: Whether it is running.
         reachable: Whether the coordinator can reach it.
         owned: Generation of each stream that it considers its own.
-        demand: Total cost of these, relative to a worker of capacity 1.
+        demand: Total cost of the owned streams, relative to a worker of capacity 1.
         free_s: Time at which it will have carried out all pending requests.
     """
 

@@ -20,7 +20,7 @@ def restart_depth() -> str:
         depths = ", ".join(" ".join(map(str, row["depths"])) for row in mine)
         lines.append([f"{replay_ms:g}", f"{start:.1f} s", f"{first:.0f} ms", f"{full:.0f} ms", depths])
     head = ["`capture.replay_ms`", "kill to ready", "then to the first prediction",
-            "to the first with full depth", "depths of the first predictions, by kill"]  # fmt: skip
+            "to the first with full depth", "depths of the first predictions after each kill"]  # fmt: skip
     return table(head, lines) + source("restart_depth.json")
 
 

@@ -141,7 +141,7 @@ def fold(older: WorkerStats, newer: WorkerStats) -> WorkerStats:
     """Combines the statistics of two processes of a worker, which bounds the memory of a long run.
 
     Args:
-        older: Statistics of the earlier process, or of several folded ones.
+        older: Statistics of the earlier process, or of several processes already combined.
         newer: Statistics of the next process.
 
     Returns:

@@ -67,9 +67,9 @@ class Outlet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             raise ValueError("secret_env and secret_file: give only one of them")
         schemes = _SCHEMES.get(self.kind)
         if schemes is not None and not self.url.lower().startswith(schemes):
-            raise ValueError(f"url: a {self.kind} outlet needs an address that begins with {schemes[0]}")
+            raise ValueError(f"url: must begin with {' or '.join(schemes)} for kind = {self.kind}")
         if not (self.url or self.secret_env or self.secret_file):
-            raise ValueError("url: a push outlet needs an address, secret_env or secret_file")
+            raise ValueError("url: a push outlet needs url, secret_env or secret_file")
         if self.kind != "mqtt":
             for key, default in _MQTT_ONLY.items():
                 if getattr(self, key) != default:

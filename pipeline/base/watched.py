@@ -292,7 +292,7 @@ class Watch(Section, frozen=True, kw_only=True):
         return {**zones, **lines, **self.rules}
 
     def _has_ground(self, place: Zone | Line) -> bool:
-        """Whether ground is known in all streams of a zone or line."""
+        """Whether the ground is known in all streams of a zone or line."""
         there = [ground for ground in self.ground.values() if ground.view == place.view]
         streams = {stream_id for ground in there for stream_id in ground.streams}
         is_everywhere = any(not ground.streams for ground in there)

@@ -46,7 +46,7 @@ def format_of(file: Path, size: str | None) -> tuple[Format, Pixels]:
 
 
 def as_text(form: Format, events: Sequence[Event], archive: Archive, pixels: Pixels) -> str:
-    """The content of a file with events; boxes come from the motion log."""
+    """The events in this file format; boxes come from the motion log."""
     match form:
         case "json":
             return msgspec.json.format(msgspec.json.encode(events), indent=2).decode() + "\n"

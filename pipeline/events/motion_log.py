@@ -40,7 +40,7 @@ Table: TypeAlias = npt.NDArray[np.int64]
 
 _VERSION = 2
 _FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": 1 << 20, "lc": 0, "lp": 0, "pb": 0}]
-"""Suited to binary tables: no context from the preceding byte or from the position within four bytes."""
+"""For binary tables: compression ignores the preceding byte and the position within four bytes."""
 _HEAD = struct.Struct("<BI")
 _MOST_BYTES = 64 * 2**20
 """Largest size of an unpacked chunk."""

@@ -35,7 +35,7 @@ class GapTracker:
         """Number of frames sent, by session; only the latest sessions, to keep statistics small."""
 
     def is_known(self, frame_id: FrameId) -> bool:
-        """Whether a frame is the last one or older; within a session numbers only increase."""
+        """Whether a frame is no newer than the last one; within a session, ``seq`` only increases."""
         last = self._last
         if last is None or frame_id.session != last.session:
             return False

@@ -28,7 +28,7 @@ class Answer(NamedTuple):
 
     Attributes:
         probabilities: ``(B, num_classes)`` float32.
-        attention: ``(B, S, T * S_k)`` float16; None if not asked for.
+        attention: ``(B, S, T * S_k)`` float16; None if not requested.
         motion: None if the network has no dense motion.
     """
 

@@ -41,7 +41,7 @@ class Result:
     Attributes:
         probabilities: ``(num_classes,)`` float32, adding up to 1.
         attention: Weights over the past, ``(S, T * S_k)`` float16, slots oldest first and zeros for a slot
-            without a frame; None if not asked for.
+            without a frame; None if not requested.
         depth: Number of past frames used, 0 to ``T``.
         grid: Rows and columns of the new frame's positions, ``rows * columns = S``.
         motion: None if the network has no dense motion.

@@ -24,11 +24,11 @@ def motion_of(output: StepOutput) -> list[Tensor]:
 
 
 def fetched(probabilities: Tensor, attention: Tensor | None, motion: Sequence[Tensor]) -> Answer:
-    """The answer from its parts.
+    """Builds an answer from its parts.
 
     Args:
         probabilities: ``(B, num_classes)`` float32.
-        attention: None if not asked for.
+        attention: None if not requested.
         motion: Fields of ``MotionFields``; empty if the network has no dense motion.
     """
     weights = None if attention is None else attention.half().cpu().numpy()

@@ -171,7 +171,7 @@ class _Matches:
         return float(inside.mean() * max(1.0, abs(similarity.factor) ** 2))
 
     def share(self, similarity: Similarity) -> float:
-        """Share of the places in the image that match nowhere much better than at the expected position."""
+        """Share of the places whose match at the expected position is about as good as their best match."""
         there = self._places * similarity.factor + similarity.offset
         column = np.rint(there.real * self._columns - 0.5).astype(int)
         row = np.rint(there.imag * self._rows / self._aspect - 0.5).astype(int)

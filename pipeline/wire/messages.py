@@ -28,7 +28,7 @@ MOST_SLOTS = 32
 
 MAX_HEADER_BYTES = 1 << 20
 MAX_STATS_BYTES = 1 << 19
-"""Limit of statistics; up to 256 of them can be queued in a receiver per peer."""
+"""Maximum size of a statistics message; a receiver can queue up to 256 of them per peer."""
 MAX_SIDE_PX = 16384
 
 PLACE = struct.Struct("<16sQ")

@@ -14,7 +14,7 @@ from pipeline.base.errors import WireError
 from pipeline.wire.messages import MotionMapsHeader, Part
 
 MOST_BYTES = 16 * 2**20
-"""Limit of one frame's unpacked maps."""
+"""Maximum size of one frame's unpacked maps."""
 _LEVEL = 1  # higher levels take several times as long and save only a few per cent
 
 

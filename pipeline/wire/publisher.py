@@ -28,7 +28,7 @@ SMALL_QUEUE = 256
 _SEND_BUFFER_BYTES = 256 * 1024
 _MOST_UPSTREAM_BYTES = 1024
 _MOST_FEEDBACK = 256
-"""Limit of streams and sessions with feedback, and of pending view requests."""
+"""Maximum number of streams and sessions with feedback; also of pending view requests."""
 _REPEAT_S = 0.05
 _PATIENCE = 10  # TCP can't distinguish a stalled reader from a lost machine, so wait longer
 

@@ -10,7 +10,7 @@ from pipeline.wire import topics
 from pipeline.wire.messages import Part
 
 _MOST_READERS = 8
-"""Limit of replays per stream and second, so that a reader can't request them in a loop."""
+"""Maximum number of replays per stream and second, so that a reader can't request them in a loop."""
 _WINDOW_S = 1.0
 
 
@@ -50,7 +50,7 @@ class SentAgain:
 
     Args:
         keep_ms: Age relative to the newest frame up to which frames are kept; 0 keeps none.
-        most_bytes: Limit of the kept frames of one stream.
+        most_bytes: Maximum total size of the kept frames of one stream.
         pack: Packs a frame with its pixels.
     """
 

@@ -21,10 +21,10 @@ def outlet(**keys: Any) -> Outlet:
         ({"secret_evn": "X"}, "unknown key 'outlets.one.secret_evn' (did you mean secret_env?)"),
         (
             {"url": "ftp://me:geheim@host"},
-            "outlets.one: url: a webhook outlet needs an address",
+            "outlets.one: url: must begin with https:// or http:// for kind = webhook",
         ),
-        ({"kind": "mqtt"}, "outlets.one: url: a mqtt outlet needs an address that begins with mqtt://"),
-        ({"kind": "push", "url": ""}, "outlets.one: url: a push outlet needs an address"),
+        ({"kind": "mqtt"}, "outlets.one: url: must begin with mqtt:// or mqtts:// for kind = mqtt"),
+        ({"kind": "push", "url": ""}, "outlets.one: url: a push outlet needs url, secret_env or secret_file"),
         ({"topic": "mine"}, "outlets.one: topic does not apply to webhook: leave it out"),
         ({"discovery": ""}, "outlets.one: discovery does not apply to webhook: leave it out"),
         ({"kind": "mqtt", "url": "mqtt://h", "topic": ""}, "outlets.one: topic: must not be empty"),

@@ -109,7 +109,7 @@ def test_without_reports_of_inference_nothing_is_turned(place: Path) -> None:
         time.sleep(3.0)
         after = told(run)
         os.kill(run.pid("inference"), signal.SIGCONT)
-        until(lambda: told(run).age_ms is not None, "a report of inference", START_S)
+        until(lambda: told(run).age_ms is not None, "a report from inference", START_S)
         run.signal(signal.SIGINT)
         outcome = run.finish()
     assert outcome.code == 0, outcome.told()

@@ -69,8 +69,8 @@ def up(
 ) -> None:
     """Start a fleet and wait until it is ready.
 
-    The fleet keeps running after this command exits. If it already runs, the command only waits. Exit code 1
-    means that it was not ready in time.
+    The fleet keeps running after this command exits. If it is already running, the command only waits. Exit
+    code 1 means that it was not ready in time.
     """
     from workers.fleet import fleet_on_ray
     from workers.fleet.ray_cluster import connect

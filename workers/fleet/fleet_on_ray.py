@@ -25,13 +25,13 @@ _LOOK_S = 0.1
 
 
 def up(fleet: Fleet, config: Config) -> Any:
-    """Starts the coordinator of a fleet; one that already runs is kept.
+    """Starts the coordinator of a fleet, or keeps the one that is already running.
 
     Returns:
-        Its handle.
+        The coordinator's handle.
 
     Raises:
-        RayError: The fleet already runs with another configuration.
+        RayError: The fleet is already running with another configuration.
     """
     told = msgspec.json.encode(fleet), msgspec.json.encode(config)
     actor = (

@@ -71,7 +71,7 @@ class FreshnessKeeper:
         self._streams.pop(stream_id, None)
 
     def update(self, reports: Iterable[Feedback], session: int, now_ns: int) -> None:
-        """Processes reports of inference and adjusts the knobs.
+        """Processes reports from inference and adjusts the knobs.
 
         Args:
             reports: Reports received since the last call.

@@ -26,7 +26,7 @@ _ORDER: Final[dict[Cause, tuple[Knob, ...]]] = {
 
 _S: Final = 1_000_000_000
 _LOOK_NS: Final = _S // 2
-"""Interval between evaluations: two reports of inference, so that one outlier has no effect."""
+"""Interval between evaluations: two reports from inference, so that one outlier has no effect."""
 _SILENCE_NS: Final = 3 * _S
 """Time without a report after which inference counts as silent."""
 _SETTLE_NS: Final = 5 * _S
@@ -118,7 +118,7 @@ class FreshnessControl:
         self._pause_ns = _PAUSE_NS
 
     def start(self, now_ns: int) -> None:
-        """Marks the start of the stream; reports of inference are expected from now on."""
+        """Marks the start of the stream; reports from inference are expected from now on."""
         if self._reported_ns is None:
             self._reported_ns = now_ns
 
@@ -128,7 +128,7 @@ class FreshnessControl:
         return self._reported_ns is not None and now_ns - self._reported_ns > max(_SILENCE_NS, 2 * usual_ns)
 
     def observe(self, ages: Feedback | None, now_ns: int) -> None:
-        """Records a report of inference; the worst since the last evaluation counts.
+        """Records a report from inference; the worst since the last evaluation counts.
 
         Args:
             ages: The report; None if its ages are not reliable yet.

@@ -50,9 +50,9 @@ def evaluate(
         dense: Data sets with ground truth for dense motion.
         all_clips: Score all of ``data`` instead of only the clips held out in training. If the
             checkpoint does not list them, the clips that training on ``data`` would hold out are used.
-        samples: Clips for each speed and control of images and of the virtual camera, and maximum
-            number of windows for each class of a video.
-        spacing_ms: Time between frames; None uses the spacing of the training, or 100.
+        samples: Rendered clips for each speed and each control. For a video: clips of the virtual camera for
+            each speed, and maximum number of unmodified windows of each class.
+        spacing_ms: Time between frames; None uses the checkpoint's training spacing, or 100.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` ...
         report: JSON file for the metrics.
         picture: Image file for the confusion matrices.

@@ -51,13 +51,13 @@ def score_dense(
     notify: Callable[[str], None],
     progress: Progress | None = None,
 ) -> Report:
-    """Scores a network and classical baselines in the same run; nothing is tuned for a sequence.
+    """Scores a network and classical baselines in the same run; nothing is tuned per sequence.
 
     Args:
         open_stream: Opens a stream through the network.
         data: The data to score on.
         notify: Receives progress messages.
-        progress: Shows bars.
+        progress: Shows the progress bars.
 
     Returns:
         The requested sections among ``flow`` with ``uncertainty``, ``moving``, ``still`` and ``camera``.

@@ -89,7 +89,8 @@ class TemporalDataLoader(DataLoader[tuple[Tensor, ...]]):
         """
         if dataset.sequence_length != sequence_length:
             raise ValueError(
-                f"sequence_length is {sequence_length}, the data set's windows have {dataset.sequence_length}"
+                f"sequence_length is {sequence_length}, but the data set has windows of "
+                f"{dataset.sequence_length} frames"
             )
         super().__init__(dataset, **options)
 

@@ -33,7 +33,7 @@ def picture_info(
     fps: float | None,
     latency_ms: float | None,
 ) -> Info:
-    """Data that the page shows beside an image: identity, labels, motion, depth of the past, rates.
+    """Data that the page shows beside an image: identity, labels, motion, number of past frames, rates.
 
     An image fault (``trouble``) replaces the motion, which is then unknown.
     """

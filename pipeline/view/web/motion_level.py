@@ -11,11 +11,11 @@ from pipeline.base.errors import UserError
 MINUTES = 60
 _MINUTE_NS = 60_000_000_000
 _LONGEST_NS = 2_000_000_000
-"""Longest time before an image that counts as observed: what happened in a longer gap is unknown."""
+"""Up to this much time before each image counts as observed; the rest of a longer gap is unknown."""
 _MOST_STREAMS = 256
 
 KeptMotion: TypeAlias = Callable[[str, int, int], Iterable[tuple[int, int | None]]]
-"""Reads times (Unix ns) and numbers of things of a stream between two times; None means unknown."""
+"""Reads a stream's frames between two times: Unix time in ns and number of things, None if unknown."""
 
 
 class _Hour:

@@ -40,7 +40,7 @@ def test_what_does_not_fit_is_refused() -> None:
         TemporalDataset([clip(0, 4)], [[1, 2]])
     with pytest.raises(ValueError, match="nothing to train on"):
         TemporalDataset([clip(0, 2)], [1])
-    with pytest.raises(ValueError, match="windows have 3"):
+    with pytest.raises(ValueError, match="windows of 3 frames"):
         TemporalDataLoader(TemporalDataset([clip(0, 4)], [1]), sequence_length=5)
     with pytest.raises(IndexError):
         TemporalDataset([clip(0, 4)], [1])[2]
