@@ -92,7 +92,7 @@ def test_frames_of_other_sizes() -> None:
     logits, info = model(*frames[:, 1:].unbind(1))
     assert info["K"].shape == (1, 2 * 3 * 2, 32)
     torch.testing.assert_close(outputs[-1].logits, logits, atol=TOLERANCE, rtol=0)
-    with pytest.raises(ValueError, match="another size"):
+    with pytest.raises(ValueError, match="another frame size"):
         model.step(frames[:, 0], model.init_state(1))
 
 

@@ -62,7 +62,7 @@ def test_a_token_that_can_not_be_read_is_one_line(place: Path) -> None:
 
 @pytest.mark.parametrize("listen", ["localhost", "unix:", "http://127.0.0.1:8100", "127.0.0.1:port"])
 def test_an_address_that_is_none_is_refused(listen: str) -> None:
-    with pytest.raises(ConfigError, match=r"control\.listen: choose host:port, unix:/path"):
+    with pytest.raises(ConfigError, match=r"control\.listen: expected host:port, unix:/path"):
         load_config(None, [f"control.listen={listen}"])
 
 

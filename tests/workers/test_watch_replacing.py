@@ -65,7 +65,10 @@ def test_a_file_is_written_and_a_restarted_sink_goes_on_with_it(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("edit", "words"),
     [
-        ("[zones.drive]\npoints = [[0, 0], [1, 0]]\n", "zones.drive.points: must be 3 to 64 entries"),
+        (
+            "[zones.drive]\npoints = [[0, 0], [1, 0]]\n",
+            "zones.drive.points: must be a list of 3 to 64 entries",
+        ),
         ("[zones.drive\n", "zones.toml"),
         ('[views.preset]\npicture = "a.png"\n', "views can't be changed while the pipeline runs"),
     ],

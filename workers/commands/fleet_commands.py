@@ -162,7 +162,7 @@ def drain(
         if (stuck := not _takers(status, names)) != told:
             print(
                 f"no other worker can take {_streams(left)}: waiting up to {wait:g} s; Ctrl-C stops waiting, "
-                f"`fleet undrain {node} --fleet {fleet}` takes the drain back"
+                f"`fleet undrain {node} --fleet {fleet}` cancels the drain"
                 if stuck
                 else f"waiting for {_streams(left)} to move",
                 flush=True,
