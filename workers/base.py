@@ -56,6 +56,7 @@ class Worker(ABC):
         config: The whole configuration; its endpoints contain no ``{run}`` placeholder.
         name: Name of this worker, unique in its pipeline.
         restarts: How often it was restarted before.
+        began_ns: Unix time at which its first process started; 0 to take it from ``former``.
         first_epochs: Epoch of the next opening of each stream (capture only).
         former: Last statistics of its processes that died, sent again for monitors that connect later.
         alone: Whether it runs without a supervisor and prints its own events.
@@ -76,6 +77,7 @@ class Worker(ABC):
         name: str,
         *,
         restarts: int = 0,
+        began_ns: int = 0,
         first_epochs: dict[str, int] | None = None,
         former: Sequence[WorkerStats] = (),
         alone: bool = False,
@@ -93,7 +95,7 @@ class Worker(ABC):
         self.stats = WorkerStats(
             worker=name, role=self.role, session=now_ns(), host=socket.gethostname(), pid=self._process.pid
         )
-        self.began_ns = min((stats.session for stats in former), default=self.stats.session)
+        self.began_ns = began_ns or min((stats.session for stats in former), default=self.stats.session)
         self.resources = contextlib.ExitStack()
         self._rates: dict[str, Rate] = {}
         self._publishers: list[Publisher] = []

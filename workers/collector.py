@@ -23,6 +23,7 @@ from workers.sharing import role_of
 
 _SESSIONS_APART = 8
 _MOST_POLLS = 8
+_MOST_PROCESSES = 1000
 
 
 class _WorkerSessions:
@@ -86,6 +87,7 @@ class Collector:
         self._has_supervisor = _has_supervisor(config)
         self.started_ns = now_ns()
         self.already_running: list[str] = []
+        self._older: dict[tuple[str, str, int], bool] = {}
 
     def connect(self, config: Config) -> None:
         """Listens to the workers of this configuration from now on; statistics of other workers are kept."""
@@ -108,8 +110,7 @@ class Collector:
 
     def _keep(self, stats: WorkerStats) -> list[str]:
         """Stores what a worker reports; returns its events."""
-        # Both ages are by one clock each: the clocks of two machines may differ.
-        if not self._has_supervisor and stats.sent_ns - stats.session > now_ns() - self.started_ns:
+        if self._is_older(stats):
             stats = of_a_late_monitor(stats)
             if stats.worker not in self.already_running:
                 self.already_running.append(stats.worker)
@@ -118,6 +119,20 @@ class Collector:
             text = "its statistics are too large in total: those of its oldest process are no longer counted"
             self._receiver.rejects.add(f"{stats.worker} on {stats.host}", WireError("size", text))
         return [f"{stats.worker}: {event}" for event in stats.events]
+
+    def _is_older(self, stats: WorkerStats) -> bool:
+        """Whether a worker's process ran before this monitor, unless a supervisor here reports for it.
+
+        Decided with its first statistics, because its clock may be set later.
+        """
+        process = stats.worker, stats.host, stats.session
+        if process not in self._older:
+            # Each age is by one clock: the clocks of two machines may differ.
+            age_ns = stats.sent_ns - stats.session
+            self._older[process] = not self._has_supervisor and age_ns > now_ns() - self.started_ns
+            while len(self._older) > _MOST_PROCESSES:
+                self._older.pop(next(iter(self._older)))
+        return self._older[process]
 
     @property
     def sessions(self) -> list[WorkerStats]:

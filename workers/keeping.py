@@ -59,9 +59,11 @@ class Keeping:
         with suppress(OSError), Path(path).open("rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - _READ_BACK))
             for line in file:
-                with suppress(msgspec.DecodeError):  # partial line
-                    found.append(msgspec.json.decode(line, type=Event))
-        return [event for event in found if unix_ns(event.time) >= self._sink.began_ns]
+                with suppress(ValueError):  # a partial line, or a time that is none
+                    event = msgspec.json.decode(line, type=Event)
+                    if unix_ns(event.time) >= self._sink.began_ns:
+                        found.append(event)
+        return found
 
     def newest(self, since_ns: int | None, kind: str | None, stream_id: str | None, most: int) -> list[Event]:
         """Stored events, newest first; thread-safe.

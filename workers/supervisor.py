@@ -135,7 +135,9 @@ class Supervisor:
         events = self._collector.poll(timeout_s)
         output, self._output = self._output, []
         for name, line in output:
-            if name in {child.name for child in self._children if child.is_starting}:
+            is_starting = name in {child.name for child in self._children if child.is_starting}
+            is_traceback = line.removeprefix(f"{name}: ").startswith((" ", "Traceback"))
+            if is_starting and not is_traceback:
                 self._screen.event(line)  # what it prepares: a line above the live table would scroll away
             else:
                 self._screen.print(line)
@@ -163,7 +165,7 @@ class Supervisor:
                 else:
                     self._look_after(child)
             self._tell_sink()
-            if self.given_up:
+            if self.given_up or self._sink_is_closing():
                 return
             late = ", ".join(child.name for child in starting if not child.ready)
             if late and time.monotonic() > deadline_s:
@@ -197,7 +199,7 @@ class Supervisor:
         """Restarts dead workers until capture ends, the time is up, or the run is stopped or given up."""
         limit_s = self._config.run.seconds
         until_s = time.monotonic() + limit_s if limit_s else None
-        while not self._stopping and (until_s is None or time.monotonic() < until_s):
+        while not (self._stopping or self.given_up) and (until_s is None or time.monotonic() < until_s):
             self._refresh(_POLL_S)
             for child in self._children:
                 self._look_after(child)

@@ -63,7 +63,8 @@ class CameraSource(Source):
         """The next frame; never None."""
         if self._grabber is None:
             raise SourceError("failed", self.description, "is not open")
-        picture = self._grabber.pictures.pop(self._options.read_timeout_s)
+        step_s = 1 / self._options.fps if self._options.fps else 0.0
+        picture = self._grabber.pictures.pop(self._options.read_timeout_s + step_s)
         if picture is None:
             raise self._grabber.error or SourceError(
                 "lost", self.description, "delivers no more frames; was it unplugged?"
@@ -174,7 +175,12 @@ class _Grabber(Thread):
             if value:
                 capture.set(key, value)
         self.fps, asked = capture.get(cv2.CAP_PROP_FPS) or None, self._options.fps
-        if not asked or not self.fps or abs(self.fps - asked) <= _SAME_RATE * asked:
+        if not asked:
+            return
+        if self.fps is None:  # the driver does not know
+            self.fps, self._thinning = asked, Thinning(asked)
+            return
+        if abs(self.fps - asked) <= _SAME_RATE * asked:
             return
         self.note = f"the camera delivers {self.fps:.4g} fps, {asked:.4g} were asked for with capture.fps"
         if self.fps > asked:

@@ -5,6 +5,8 @@ import time
 from pipeline.video.source import Picture
 
 _LONGEST_STEP_S = 10.0
+_EARLY = 8
+"""A frame is taken up to this part of a step (one eighth) before it is due: cameras are not exact."""
 
 
 class Pacer:
@@ -52,8 +54,9 @@ class Thinning:
         The rate is kept on average, also if it does not divide the source's rate. After a pause of two steps
         or more, frames are not taken faster to catch up.
         """
-        if self._due_ns is not None and self._due_ns - self._step_ns <= time_ns < self._due_ns:
+        early_ns = self._step_ns // _EARLY
+        if self._due_ns is not None and -self._step_ns <= time_ns - self._due_ns < -early_ns:
             return False
-        on_time = self._due_ns is not None and 0 <= time_ns - self._due_ns < 2 * self._step_ns
+        on_time = self._due_ns is not None and -early_ns <= time_ns - self._due_ns < 2 * self._step_ns
         self._due_ns = (self._due_ns if on_time and self._due_ns is not None else time_ns) + self._step_ns
         return True

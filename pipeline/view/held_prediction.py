@@ -17,7 +17,7 @@ KEPT_MS = 500.0
 
 def held_age_ms(frame: Frame, held: Prediction) -> float:
     """Milliseconds from the predicted frame to this one; negative if the prediction is of a later frame."""
-    return (frame.capture_ns - held.capture_ns) / 1e6
+    return (frame.time_ns - held.time_ns) / 1e6
 
 
 def move_to(held: Prediction, age_ms: float, aspect: float) -> list[Thing] | None:

@@ -39,6 +39,15 @@ with open_source("0", options(fps=float(sys.argv[1]))) as camera:
 """
 
 
+SLOW = """
+from pipeline.video.open import open_source
+from tests.video.clips import options
+with open_source("0", options(fps=1.0, read_timeout_s=0.6)) as camera:
+    times = [camera.read().capture_ns for _ in range(4)]
+    print(3e9 / (times[-1] - times[0]), flush=True)
+"""
+
+
 HANG = """
 import threading
 from pipeline.video.open import open_source
@@ -117,9 +126,24 @@ def test_a_webcam_that_is_faster_than_wanted_is_thinned_out(tmp_path: Path, fps:
         assert program.stdout is not None
         try:
             assert program.stdout.readline().startswith(seen)
-            assert float(program.stdout.readline()) <= fps * 1.05
+            assert fps * 0.5 <= float(program.stdout.readline()) <= fps * 1.05
         finally:
             program.kill()
+
+
+@pytest.mark.camera
+def test_a_rate_below_the_read_timeout_does_not_lose_the_camera(tmp_path: Path) -> None:
+    with VirtualWebcam(tmp_path) as webcam:
+        ran = subprocess.run(
+            webcam.command(sys.executable, "-c", SLOW),
+            env=webcam.environment,
+            text=True,
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+    assert ran.returncode == 0, ran.stderr
+    assert 0.5 < float(ran.stdout) <= 1.05
 
 
 @pytest.mark.camera

@@ -1,4 +1,5 @@
 import random
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -37,6 +38,14 @@ def test_a_fast_source_is_thinned_out_to_the_wanted_rate_on_average(fps: float, 
     thinning, jitter = Thinning(fps), random.Random(1)
     times = [int((number + jitter.uniform(-0.2, 0.2)) * 1e9 / 30) for number in range(300)]
     assert sum(map(thinning.takes, times)) == pytest.approx(taken, abs=2)
+
+
+def test_a_divisor_of_the_source_s_rate_gives_even_steps_in_spite_of_jitter() -> None:
+    thinning, jitter = Thinning(10.0), random.Random(1)
+    times = [int((number / 30 + jitter.uniform(-0.004, 0.004)) * 1e9) for number in range(300)]
+    taken = [time_ns for time_ns in times if thinning.takes(time_ns)]
+    steps_ms = [(later - sooner) / 1e6 for sooner, later in pairwise(taken)]
+    assert all(90 < step_ms < 110 for step_ms in steps_ms), steps_ms
 
 
 def test_after_a_pause_frames_are_not_taken_faster() -> None:

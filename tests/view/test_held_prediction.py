@@ -1,12 +1,14 @@
 """The last prediction on a frame without one: where its objects are expected, and for how long."""
 
+from dataclasses import replace
+
 import msgspec
 import numpy as np
 import pytest
 
 from pipeline.base.camera_velocity import CameraMotion
 from pipeline.base.moving_thing import Thing
-from pipeline.view.held_prediction import KEPT_MS, move_to
+from pipeline.view.held_prediction import KEPT_MS, held_age_ms, move_to
 from pipeline.wire.messages import Prediction
 from tests.view.samples import MS, changed, frame, overlay_of, picture, prediction
 
@@ -64,6 +66,13 @@ def test_objects_of_an_old_prediction_are_not_shown() -> None:
     assert move_to(held, KEPT_MS, 1.0)
     assert move_to(held, KEPT_MS + 1, 1.0) is None
     assert move_to(held_with(None), 10.0, 1.0) is None
+
+
+def test_the_age_of_a_prediction_of_a_file_is_that_of_the_film() -> None:
+    image = picture()
+    later = replace(frame(image), policy="every", pts_ns=400 * MS, capture_ns=1_010 * MS)
+    held = msgspec.structs.replace(held_with([thing()]), policy="every", pts_ns=100 * MS)
+    assert held_age_ms(later, held) == 300.0
 
 
 def test_a_skipped_frame_outlines_the_objects_of_the_last_prediction() -> None:

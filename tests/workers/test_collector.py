@@ -175,6 +175,20 @@ def test_a_worker_that_ran_before_the_monitor_is_named_in_the_report(
         assert "monitor" not in report
 
 
+def test_a_worker_whose_clock_is_set_later_did_not_run_before_the_monitor(
+    collector: Collector, send: Send
+) -> None:
+    """Such as a machine without a battery that gets the time from the network after the start."""
+    stats = WorkerStats("inference", "inference", 10**9, "host", 1, "ready", 10**9)
+    stats.stream("door").skip("inference.absent", 3)
+    send(stats)
+    stats.sent_ns = 1_700_000_000 * 10**9
+    send(stats)
+    report = collector.report()
+    assert report["streams"]["door"]["not_predicted"] == {"inference.absent": 3}
+    assert "monitor" not in report
+
+
 def test_statistics_that_are_out_of_range_are_refused(collector: Collector, place: Path) -> None:
     config = load_config()
     hostile = life(1, worker="hostile")

@@ -1,8 +1,11 @@
 """Files of the sink: which of them outlive a run."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from pipeline.base.clock import now_ns
@@ -11,6 +14,7 @@ from tests.events.samples import event
 from tests.workers.sinks import sink
 from workers.data_outputs import DataOutputs
 from workers.keeping import Keeping
+from workers.sink import SinkWorker
 
 
 @pytest.mark.parametrize("restarts", [0, 1])
@@ -27,7 +31,16 @@ def test_a_new_run_appends_its_events_and_replaces_predictions(place: Path, rest
     assert predictions.read_text() == ("{}\n" if restarts else "")
 
 
-def test_a_restarted_sink_stores_only_the_events_of_its_own_run(place: Path) -> None:
+@pytest.mark.parametrize(
+    "first_process",
+    [
+        pytest.param(lambda first: {"former": [first.stats]}, id="supervisor"),
+        pytest.param(lambda first: {"began_ns": first.stats.session}, id="agent of a fleet"),
+    ],
+)
+def test_a_restarted_sink_stores_only_the_events_of_its_own_run(
+    place: Path, first_process: Callable[[SinkWorker], dict[str, Any]]
+) -> None:
     settings = f"sink.events={place / 'e.jsonl'}", f"store.file={place / 's'}"
     first = sink(*settings)
     old, own = (
@@ -36,7 +49,9 @@ def test_a_restarted_sink_stores_only_the_events_of_its_own_run(place: Path) -> 
     with first.resources:
         for one in (old, own):
             DataOutputs(first).write_event(one)
-    again = sink(*settings, restarts=1, former=[first.stats])
+    with (place / "e.jsonl").open("a") as file:
+        file.write(msgspec.json.encode(event(3, time="soon")).decode() + "\n")
+    again = sink(*settings, restarts=1, **first_process(first))
     with again.resources:
         kept = Keeping(again).newest(None, None, None, 10)
     assert [one.id for one in kept] == [own.id]

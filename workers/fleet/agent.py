@@ -48,6 +48,7 @@ class Agent:
         self._worker_threads = threads
         self._child = Child(name, role, self._note)
         self._endpoints: dict[str, str] = {}
+        self._began_ns = 0
         self._config = self._of_all
         self._lines: deque[str] = deque(maxlen=_MOST_LINES)
         self._session, self._state, self._hangs = 0, _STARTING, False
@@ -133,7 +134,8 @@ class Agent:
         self._config = _of_worker(
             self._of_all, role, self._child.name, self._endpoints, self._socket, self._worker_threads
         )
-        self._child.start(self._config, {"restarts": self._child.restarts})
+        self._began_ns = self._began_ns or now_ns()
+        self._child.start(self._config, {"restarts": self._child.restarts, "began_ns": self._began_ns})
 
     # -- threads -----------------------------------------------------------------------------------
 

@@ -14,7 +14,8 @@ def split_clips(entries: Sequence[ClipEntry], share: float, seed: int) -> list[S
     If the data has test clips but no validation clips, these are drawn from the training clips. The draw
     depends only on clip names, not on the location of the data, so adding or removing a clip changes the part
     of few others: of at most one if no base name occurs in several classes. Clips of such a base name (see
-    `shared_names`) get the same part, unless a class would then have no validation clip.
+    `shared_names`) get the same part, unless a class would then have no validation clip, or more than its
+    share.
 
     Raises:
         ValueError: A class has no clip for training or validation.
@@ -56,6 +57,8 @@ def _drawn(numbers: Sequence[int], entries: Sequence[ClipEntry], share: float, s
     left = Counter(wanted)
     groups = shared_names([entries[number] for number in numbers])
     together = [[numbers[place] for place in places] for places in groups.values()]
+    # A name that many clips of a class have, such as that of a camera, does not identify a recording.
+    together = [group for group in together if Counter(entries[one].label for one in group) <= left]
     grouped = {number for group in together for number in group}
     units = [*together, *([number] for number in numbers if number not in grouped)]
     for unit in sorted(units, key=lambda unit: _draw([entries[number] for number in unit], seed)):

@@ -1,5 +1,6 @@
 """Who is trained on, who chooses the weights, who is kept for the end."""
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -54,6 +55,17 @@ def test_clips_of_several_classes_with_one_base_name_are_on_one_side() -> None:
         of_both = {name[1:] for name in drawn if int(name[1:]) < 4}
         assert [name for name in drawn if name[0] == "b"] == [f"b{name}" for name in of_both]
         assert len(drawn) == 6
+
+
+def test_a_base_name_of_most_clips_does_not_keep_them_together() -> None:
+    """Such as that of a camera, in the folder of each session."""
+    entries = [
+        ClipEntry(Path(f"session{number}/left.mp4"), "in" if number < 20 else "out") for number in range(40)
+    ]
+    for seed in range(5):
+        parts = split_clips(entries, 0.25, seed)
+        held = Counter(entry.label for entry, part in zip(entries, parts, strict=True) if part == "val")
+        assert held == {"in": 5, "out": 5}
 
 
 def test_a_class_gets_a_validation_clip_even_if_that_divides_a_base_name() -> None:
