@@ -1,4 +1,4 @@
-"""Statistics of workers, and the ledger that gives every frame one fate.
+"""Statistics of workers, and the ledger that assigns one fate to every frame.
 
 Plain Python; imports only ``base``.
 """

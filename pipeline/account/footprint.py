@@ -8,7 +8,7 @@ import msgspec
 from pipeline.account.stats import Histogram, WorkerStats
 
 MOST_BYTES = 4 * 2**20
-"""Maximum size of one message: about 200 streams with all their latencies, or all streams without them."""
+"""Memory limit of one message: about 200 streams with all latencies, or all streams without them."""
 
 _BUCKET_BYTES = 32  # in addition to the dictionary; small integers are shared and cost nothing
 

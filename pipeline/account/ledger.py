@@ -1,4 +1,4 @@
-"""The ledger: combines the counts of all workers into one fate for each frame, and the report.
+"""The ledger: combines the counts of all workers so that each frame has one fate, and builds the report.
 
 ``captured = rendered + sum(dropped)`` for each stream; any difference is ``unaccounted``. Only the worker
 that finally discards a frame counts it as dropped. The last counts of a killed worker are lost; the missing
@@ -26,14 +26,14 @@ STAGES = (
     "draw",
     "output",
 )
-"""In the order in which a frame passes them; ``before_step`` is the sum of the stages before it, and
+"""In the order in which a frame passes through them; ``before_step`` is the sum of the stages before it, and
 ``sink_wait`` runs in parallel with ``wire`` to ``step``."""
 FEWEST_FRAMES = 100
 """Number of received frames from which a live stream can count as outpaced."""
 OUTPACED_SHARE = 1 / 3
-"""Inference is too slow if this fraction of the frames is replaced by newer ones."""
+"""Inference is too slow if this fraction or more of the frames is replaced by newer ones."""
 _TAKERS: tuple[Role, ...] = ("sink", "capture")
-"""Workers whose death loses frames, the more likely cause first; inference has only copies."""
+"""Roles whose workers lose frames when killed, the likelier cause first; inference has only copies."""
 _FILES: Final = ("video", "videos", "predictions", "motion_maps", "store", "lost")
 """Details about outputs, kept from processes that have ended."""
 _SUMMED: Final = (".delivered", ".failed")
@@ -48,7 +48,7 @@ def build_report(
     """Builds the report of a run.
 
     Args:
-        sessions: The last statistics of every worker process that ever reported, including dead ones.
+        sessions: The last statistics of every worker process that ever reported, including ended ones.
         restarts: How often each worker was restarted, by name.
         running: Whether the pipeline is running; missing frames then count as ``in_flight``.
 
@@ -105,7 +105,7 @@ def is_outpaced(received: int, not_predicted: Mapping[str, int]) -> bool:
     """Whether inference is too slow for a live stream: newer frames replaced at least a third of its frames.
 
     Args:
-        received: Frames that arrived at inference; below 100 start-up effects dominate, so False.
+        received: Frames that reached inference; with fewer than 100, the result is False: start-up dominates.
         not_predicted: Those of them that got no prediction, by reason.
     """
     late = not_predicted.get("inference.overflow", 0)
@@ -116,7 +116,8 @@ def late_at_sink(dropped: Mapping[str, int]) -> int:
     """Number of frames that were dropped because the sink was too slow to read them in time.
 
     Args:
-        dropped: Dropped frames by reason. Old frames alone may also be the fault of a slow link.
+        dropped: Dropped frames by reason. Without overwritten frames the result is 0, because a slow link
+            may also make frames too old.
     """
     overwritten = dropped.get("wire.overwritten", 0)
     return overwritten + dropped.get("sink.too_old", 0) if overwritten else 0
@@ -126,7 +127,7 @@ def is_sink_outpaced(captured: int, dropped: Mapping[str, int]) -> bool:
     """Whether the sink is too slow for a live stream: it missed at least a third of its frames.
 
     Args:
-        captured: Captured frames; below 100 start-up effects dominate, so False.
+        captured: Captured frames; with fewer than 100, the result is False: start-up dominates.
         dropped: Those of them that were dropped, by reason.
     """
     return captured >= FEWEST_FRAMES and late_at_sink(dropped) >= OUTPACED_SHARE * captured

@@ -21,7 +21,7 @@ _BUCKETS_PER_OCTAVE = 16  # adjacent buckets differ by 4.4 %, so a percentile is
 _SMALLEST = 0.01
 
 MOST_STREAMS = 256
-"""Per worker and per receiver."""
+"""Largest number of streams per worker and per receiver."""
 MOST_LINKS = 64
 MOST_EVENTS = 256
 """Limit per message; a worker sends several messages per second."""
@@ -84,7 +84,7 @@ class Histogram(msgspec.Struct):
 def add_counts(into: dict[str, int], counts: dict[str, int]) -> None:
     """Adds each of ``counts`` to the count of the same name in ``into``.
 
-    Sums are clamped to the range of a count: forged counts must not make a worker's own messages invalid.
+    Sums are clamped to the range of a count: forged counts can't make a worker's own messages invalid.
     """
     for name, count in counts.items():
         into[name] = min(max(into.get(name, 0) + count, 0), MOST_COUNT)
@@ -117,7 +117,7 @@ class SourceFormat(msgspec.Struct):
         width_px: Width of its newest frame.
         height_px: Height of its newest frame.
         fps: Its nominal frame rate; None if it does not provide one.
-        unpaced: A file or folder is played as fast as inference accepts its frames.
+        unpaced: Whether a file or folder is played as fast as inference accepts its frames.
     """
 
     width_px: Annotated[int, msgspec.Meta(ge=1, le=2**20)]
@@ -131,12 +131,12 @@ class ThingStats(msgspec.Struct, omit_defaults=True):
 
     Attributes:
         now: Human-readable summary of current motion; empty without dense motion or a past frame.
-        seen: Number of distinct things.
-        moved_ms: Time of motion by direction; times of simultaneous things add up.
-        longest_ms: Longest time for which a thing was tracked.
+        seen: Number of distinct moving objects.
+        moved_ms: Time of motion by direction; times of simultaneous objects add up.
+        longest_ms: Longest time for which an object was tracked.
         fastest: Highest speed, in image widths per second.
-        judged: Detections, one per thing and frame, that were compared with ground truth.
-        movers: Ground-truth objects per frame that had to be found.
+        judged: Detections, one per object and frame, that were compared with ground truth.
+        movers: Ground-truth objects, one per object and frame, that had to be found.
         found: Those of them that were found.
         direction_errors: Direction errors of these, in degrees.
     """
@@ -169,7 +169,8 @@ class StreamStats(msgspec.Struct):
         state: State of the source, as known to this worker.
         error: Why the source failed permanently, in one line; empty if it did not (capture).
         retry_ns: Unix time in ns of the next attempt to open the source; 0 if none is due (capture).
-        is_left_out: Inference workers are connected, but none has taken this stream for a while (capture).
+        is_left_out: Whether inference workers are connected but none has taken this stream for a while
+            (capture).
         epoch: The newest epoch seen.
         captured: Frames that the source delivered (capture).
         sent: Frames that capture sent (capture).
@@ -180,14 +181,14 @@ class StreamStats(msgspec.Struct):
         dropped: Frames that were discarded, by ``<stage>.<reason>``.
         not_predicted: Frames without a prediction, by ``<stage>.<reason>``; the sink may still show them.
         backbone_passes: Frames that went through the backbone (inference).
-        reused: Frames that did not, because they equalled the previous frame (inference).
+        reused: Frames that skipped the backbone because they equalled the previous frame (inference).
         rebuilt: Frames that were only added to the cache: capture sent them again to a worker that joined
             late (inference).
         depth: Predictions by the number of past frames that they used, ``"0"`` to ``"T"``.
         resets: How often the cache was emptied, by reason.
         labelled: Predictions whose true label is known (inference).
         correct: Those of them whose top label is the true one.
-        things: Moving objects (inference).
+        things: Statistics of moving objects (inference).
         health_us: Time in each state of image health, in microseconds (inference).
         picture: Current state of image health (inference).
         bad_since_ns: Unix time in ns since which that state has been bad; 0 if it is ok (inference).

@@ -1,6 +1,6 @@
 """Adds up a stream's statistics over all processes of its workers, including those that have ended.
 
-Frames without a prediction that no process has counted are attributed to the one that ended, by name.
+Frames without a prediction that no process has counted are attributed to a process that has ended.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,7 +13,7 @@ from pipeline.base.role_names import ROLES
 
 _UNHEARD: Final = "inference.before_monitor"
 _IF_LATE: Final = {"inference.absent": _UNHEARD, "sink.absent": "sink.before_monitor"}
-"""Reasons that a process which ran before the monitor gives, and what is known instead."""
+"""Reasons reported by a process that started before the monitor, and the reasons that replace them."""
 _ABSENT: Final = (".absent", ".before_monitor")
 _COUNTERS: Final = (
     "captured",
@@ -60,7 +60,7 @@ def merge(parts: Iterable[StreamStats]) -> StreamStats:
 
 
 def by_role(stream_id: str, everyone: Sequence[WorkerStats]) -> dict[str, StreamStats]:
-    """The statistics of one stream by role, merged in order over all processes that handled it.
+    """The statistics of one stream by role, merged in chronological order over all processes that handled it.
 
     A stream may move between workers of the same role.
     """
@@ -108,9 +108,9 @@ def total_of(stream_id: str, everyone: Sequence[WorkerStats], *, running: bool) 
 
 
 def of_a_late_monitor(stats: WorkerStats) -> WorkerStats:
-    """Statistics of a process that ran before the monitor started, as far as they are known to be true.
+    """Statistics of a process that started before the monitor, limited to what is certain.
 
-    The process does not know what an earlier one of its worker did, so its counts of absent frames may be
+    The process does not know what its worker's earlier processes did, so its counts of absent frames may be
     wrong. They get the reason ``inference.before_monitor`` or ``sink.before_monitor``.
     """
     streams = {
@@ -136,7 +136,7 @@ def _add_unheard_predictions(total: StreamStats) -> None:
 
 
 def _lost_between(stream_id: str, everyone: Sequence[WorkerStats]) -> int:
-    """Frames sent before the newest inference process took a stream, and counted by none before it.
+    """Frames sent before the newest inference process took over, minus those counted by earlier ones.
 
     0 if capture was restarted in between: the frames of its earlier processes are counted at the end.
     """
@@ -154,7 +154,7 @@ def _lost_between(stream_id: str, everyone: Sequence[WorkerStats]) -> int:
 def _add_uncounted_predictions(total: StreamStats) -> None:
     """Adds predictions that were shown but not reported, because their inference process was killed.
 
-    Each is assumed to have needed as many backbone passes as any other changed frame.
+    Each is assumed to have needed as many backbone passes as a frame that was not reused.
     """
     uncounted = total.rendered - sum(total.rendered_without.values()) - total.predicted
     if uncounted > 0:

@@ -1,7 +1,8 @@
 """Names of the camera motions in the shipped model and the demo.
 
-They name what the **camera** does: in ``pan_right`` it turns right, so the content moves left; in ``tilt_up``
-the content moves down, in ``zoom_in`` it grows, in ``roll_cw`` the camera turns clockwise.
+They describe what the **camera** does: in ``pan_right`` it turns right, so the content moves left; in
+``tilt_up`` the content moves down; in ``zoom_in`` the content grows; in ``roll_cw`` the camera rolls
+clockwise.
 """
 
 CAMERA_MOTIONS = (

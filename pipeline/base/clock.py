@@ -36,8 +36,8 @@ class ClockLead:
     Transit time is never negative, so the message that appears fastest gives a lower bound on the lead; the
     error is that message's transit time. Afterwards the bound decreases only by the largest expected clock
     drift (100 ppm), so that a delay that starts later is not mistaken for a clock offset. A message that
-    would raise it by more than a minute is ignored: these clocks do not jump, and a forged time must have
-    no effect.
+    would raise the bound by more than a minute is ignored: these clocks do not jump, and a forged time must
+    have no effect.
 
     Attributes:
         lead_ns: Amount by which the peer's times are ahead; 0 before the first message.

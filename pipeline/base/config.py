@@ -40,7 +40,7 @@ class StreamConfig(Section, frozen=True, kw_only=True):
     """``[[streams]]``: one camera or file.
 
     Attributes:
-        id: Name of the stream, in file names, addresses and reports.
+        id: Name of the stream, used in file names, addresses and reports.
         source: ``0`` (webcam), ``rtsp://user:pass@host/live``, a video file, a folder of images, or ``demo``.
         policy: ``newest`` drops late frames, ``every`` keeps all of them, ``auto`` depends on the source.
         pace: ``true`` plays a file at its own frame rate instead of as fast as possible.
@@ -53,7 +53,7 @@ class StreamConfig(Section, frozen=True, kw_only=True):
 
 
 class RunConfig(Section, frozen=True, kw_only=True):
-    """``[run]``."""
+    """The ``[run]`` section."""
 
     frames: quantities.RunFrames
     seconds: quantities.Seconds
@@ -67,7 +67,7 @@ class RunConfig(Section, frozen=True, kw_only=True):
 
 
 class CaptureConfig(Section, frozen=True, kw_only=True):
-    """``[capture]``."""
+    """The ``[capture]`` section."""
 
     encoding: Literal["auto", "shm", "raw", "jpeg"]
     jpeg_quality: quantities.JpegQuality
@@ -90,7 +90,7 @@ class CaptureConfig(Section, frozen=True, kw_only=True):
 
 
 class FreshnessConfig(Section, frozen=True, kw_only=True):
-    """``[freshness]``."""
+    """The ``[freshness]`` section."""
 
     max_age_ms: quantities.Milliseconds
     min_quality: quantities.JpegQuality
@@ -99,7 +99,7 @@ class FreshnessConfig(Section, frozen=True, kw_only=True):
 
 
 class InferenceConfig(Section, frozen=True, kw_only=True):
-    """``[inference]``."""
+    """The ``[inference]`` section."""
 
     checkpoint: str
     device: Device
@@ -122,7 +122,7 @@ class InferenceConfig(Section, frozen=True, kw_only=True):
 
 
 class RuntimeConfig(Section, frozen=True, kw_only=True):
-    """``[runtime]``."""
+    """The ``[runtime]`` section."""
 
     backend: Literal["auto", "torch", "openvino", "onnxruntime"]
     provider: Literal["auto", "cpu", "cuda", "tensorrt"]
@@ -130,14 +130,14 @@ class RuntimeConfig(Section, frozen=True, kw_only=True):
 
 
 class HistoryConfig(Section, frozen=True, kw_only=True):
-    """``[history]``."""
+    """The ``[history]`` section."""
 
     spacing_ms: quantities.Milliseconds
     max_gap_ms: quantities.Milliseconds
 
 
 class SinkConfig(Section, frozen=True, kw_only=True):
-    """``[sink]``."""
+    """The ``[sink]`` section."""
 
     sync_timeout_ms: quantities.Milliseconds
     latency_limit_ms: quantities.Milliseconds
@@ -161,7 +161,7 @@ class SinkConfig(Section, frozen=True, kw_only=True):
 
 
 class StoreConfig(Section, frozen=True, kw_only=True):
-    """``[store]``."""
+    """The ``[store]`` section."""
 
     file: str
     keep_days: quantities.Days
@@ -169,7 +169,7 @@ class StoreConfig(Section, frozen=True, kw_only=True):
 
 
 class EvidenceConfig(Section, frozen=True, kw_only=True):
-    """``[evidence]``."""
+    """The ``[evidence]`` section."""
 
     folder: str
     before_s: quantities.ClipPart
@@ -181,21 +181,21 @@ class EvidenceConfig(Section, frozen=True, kw_only=True):
 
 
 class WatchConfig(Section, frozen=True, kw_only=True):
-    """``[watch]``."""
+    """The ``[watch]`` section."""
 
     file: str
     follow_camera: bool
 
 
 class TerminalConfig(Section, frozen=True, kw_only=True):
-    """``[terminal]``."""
+    """The ``[terminal]`` section."""
 
     live: bool
     refresh_fps: quantities.Rate
 
 
 class EndpointsConfig(Section, frozen=True, kw_only=True):
-    """``[endpoints]``."""
+    """The ``[endpoints]`` section."""
 
     frames: Endpoints
     predictions: Endpoints
@@ -205,7 +205,7 @@ class EndpointsConfig(Section, frozen=True, kw_only=True):
 
 
 class WireConfig(Section, frozen=True, kw_only=True):
-    """``[wire]``."""
+    """The ``[wire]`` section."""
 
     queue_frames: quantities.QueueLength
     max_frame_mb: quantities.MessageSize
@@ -217,7 +217,7 @@ class WireConfig(Section, frozen=True, kw_only=True):
 
 
 class ServersConfig(Section, frozen=True, kw_only=True):
-    """``[security.servers]``."""
+    """The ``[security.servers]`` section."""
 
     capture: str
     inference: str
@@ -225,7 +225,7 @@ class ServersConfig(Section, frozen=True, kw_only=True):
 
 
 class SecurityConfig(Section, frozen=True, kw_only=True):
-    """``[security]``."""
+    """The ``[security]`` section."""
 
     secret_key: str
     allowed: str
@@ -234,7 +234,7 @@ class SecurityConfig(Section, frozen=True, kw_only=True):
 
 
 class ControlConfig(Section, frozen=True, kw_only=True):
-    """``[control]``."""
+    """The ``[control]`` section."""
 
     listen: Listen
     token_file: str
@@ -281,7 +281,7 @@ class Config(Section, frozen=True, kw_only=True):
             )
 
     def watched(self) -> Watch:
-        """Zones, lines, rules, views and ground."""
+        """The zones, lines, rules, views and ground calibrations."""
         return Watch(**{name: getattr(self, name) for name in Watch.__struct_fields__})
 
     def store_file(self) -> Path | None:
@@ -308,7 +308,7 @@ def load_config(
         options: Values by section and key.
 
     Raises:
-        ConfigError: The file can't be read, is not TOML, or has an unknown key or a wrong type; the
+        ConfigError: The file can't be read, is not TOML, or has an unknown key or an invalid value; the
             message names the key and the expected value.
     """
     defaults = tomllib.loads(resources.files("configs").joinpath("default.toml").read_text("utf-8"))
@@ -317,7 +317,7 @@ def load_config(
 
 
 def load_watch(path: str | Path, views: Views | None = None) -> Watch:
-    """Reads zones, lines and rules from a separate file.
+    """Reads zones, lines, rules, views and ground calibrations from a separate file.
 
     Args:
         path: The file.

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from pipeline.base.event import Event, Moment, event_id, rfc3339
 
 _TOLD_AGAIN = ("label", "worker", "host", "streams")
-"""Keys of a start's ``why`` that its end repeats: they identify the subject, not the cause."""
+"""Keys of a start event's ``why`` that its end event repeats: they identify the subject, not the cause."""
 
 
 class Episode(NamedTuple):

@@ -1,11 +1,11 @@
-"""Errors that users see: one readable line each, with what to do."""
+"""Errors shown to users: each is one readable line that explains what to do."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 
 class UserError(Exception):
-    """An error that the user can fix; the message is one readable line with what to do."""
+    """An error that the user can fix; the message is one readable line that explains what to do."""
 
 
 class ConfigError(UserError, ValueError):

@@ -47,7 +47,7 @@ class Event(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     """One event; keys that do not apply are left out.
 
     Attributes:
-        id: 16 hexadecimal digits; the same frames under the same rules give the same id again.
+        id: 16 hexadecimal digits; the same frames and rules always give the same id.
         time: When it happened, not when it was detected: RFC 3339, UTC, on the capturing machine's clock.
         stream_id: The stream. Events about a worker name the first of its streams.
         kind: What happened.
@@ -57,15 +57,15 @@ class Event(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
         zone: Name of the zone.
         line: Name of the line.
         thing: Number of the moving object, as in ``--predictions``.
-        direction_deg: Direction of motion, counter-clockwise: 0 is right, 90 is up.
-        speed: Image widths per second.
-        speed_m_s: Metres per second, where the ground is calibrated.
+        direction_deg: Direction of motion, anticlockwise: 0 is right, 90 is up.
+        speed: Speed, in image widths per second.
+        speed_m_s: Speed in metres per second, where the ground is calibrated.
         speed_m_s_error: Error bound of that speed: 95 % of errors are within it.
         size: Share of the image that the object's box fills.
-        for_s: How long it had lasted by then, in seconds.
+        for_s: Duration up to this event, in seconds.
         score: Confidence, 0 to 1.
-        evidence: Folder of its images and clips, which follow within seconds; an ``end`` names that of its
-            start.
+        evidence: Folder of its images and clips, which are written within seconds; an ``end`` event names
+            the folder of its start.
         why: Details, by kind.
     """
 
@@ -91,7 +91,7 @@ class Event(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
 
 
 def event_id(*parts: object) -> str:
-    """Hashes what identifies an event to 16 hexadecimal digits."""
+    """Hashes the values that identify an event to 16 hexadecimal digits."""
     return hashlib.blake2b("\0".join(map(str, parts)).encode(), digest_size=8).hexdigest()
 
 
@@ -102,6 +102,6 @@ def rfc3339(unix_ns: int) -> str:
 
 
 def unix_ns(time: str) -> int:
-    """Parses the output of ``rfc3339`` to a Unix time in ns."""
+    """Parses the output of ``rfc3339`` into a Unix time in ns."""
     milliseconds = round(datetime.fromisoformat(time).timestamp() * 1000)
     return milliseconds * 1_000_000

@@ -56,7 +56,7 @@ class Frame:
         movers: Ground-truth moving objects, only from sources that provide them.
         received_ns: Unix time in ns at which this process received it; 0 in the process that captured it.
         full_size: Height and width that the source delivered, if capture has downscaled the frame.
-        smeared: Data was lost before decoding, and the decoder filled the gap with copied pixels.
+        smeared: Whether data was lost before decoding and the decoder filled the gap with copied pixels.
     """
 
     id: FrameId

@@ -13,7 +13,7 @@ class HeldError(Exception):
     """Another process holds the lock.
 
     Attributes:
-        pid: Its process id; None if it can't be found out.
+        pid: Its process id; None if unknown.
     """
 
     def __init__(self, pid: int | None) -> None:
@@ -22,7 +22,7 @@ class HeldError(Exception):
 
     @property
     def by(self) -> str:
-        """The process for a message, such as `` (pid 123)``; empty if unknown."""
+        """The process id as text for a message, such as `` (pid 123)``; empty if unknown."""
         return f" (pid {self.pid})" if self.pid else ""
 
 
@@ -53,7 +53,7 @@ def check_free(path: Path) -> None:
 
 
 def _holder(path: Path) -> int | None:
-    """The process that has locked a file, according to the kernel; None if that is not known."""
+    """Id of the process that has locked a file, according to the kernel; None if unknown."""
     with suppress(OSError):
         about = path.stat()
         for line in _LOCKS.read_text().splitlines():
@@ -64,7 +64,7 @@ def _holder(path: Path) -> int | None:
 
 
 def _has_open(pid: str, about: os.stat_result) -> bool:
-    """Whether a process has this file open: an inode number alone is not unique."""
+    """Whether a process has this file open; needed because an inode number alone is not unique."""
     with suppress(OSError):
         for descriptor in Path(f"/proc/{pid}/fd").iterdir():
             with suppress(OSError):

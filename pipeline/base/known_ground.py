@@ -15,7 +15,7 @@ Length: TypeAlias = Annotated[float, msgspec.Meta(ge=0.01, le=100_000.0)]
 Pixels: TypeAlias = Annotated[int, msgspec.Meta(ge=16, le=65_536)]
 
 _ENTRIES = {"points": (4, 4), "metres": (4, 4), "distances_m": (5, 6), "segment": (2, 2)}
-"""Allowed numbers of entries, from and to. An empty list (as in GET /api/zones) equals a missing key."""
+"""Smallest and largest length of each list; an empty one (as in GET /api/zones) counts as a missing key."""
 
 
 class Ground(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -31,10 +31,10 @@ def fill(
         path: A TOML file with the keys that differ from the defaults; None if there is none.
         overrides: ``"section.key=value"`` each, the value as in TOML; strings may be unquoted.
         options: Values of dedicated command line options.
-        keys_in: Where all keys are listed, for error messages: a file or several.
+        keys_in: The file or files that list all keys, for error messages.
 
     Raises:
-        ConfigError: The file can't be read, is not TOML, or has an unknown key or a wrong type; the
+        ConfigError: The file can't be read, is not TOML, or has an unknown key or an invalid value; the
             message names the key and the expected value.
     """
     values: dict[str, Any] = {}
@@ -66,7 +66,7 @@ def read_table(path: str | Path | None) -> dict[str, Any]:
 
 
 def parse_override(override: str) -> dict[str, Any]:
-    """Parses ``section.key=value`` to a nested table.
+    """Parses ``section.key=value`` into a nested table.
 
     Raises:
         ConfigError: The key or the value is missing.

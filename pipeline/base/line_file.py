@@ -1,4 +1,4 @@
-"""JSON Lines files; each line is written whole and flushed at once."""
+"""JSON Lines files; each line is written completely and without buffering."""
 
 import os
 import stat
@@ -32,7 +32,7 @@ class LineFile(Closing):
 
         Args:
             path: The file.
-            append: Continue after the last complete line.
+            append: Whether to continue after the last complete line.
             stdout: Descriptor to write to instead; it is not closed. ``path`` is then ``-``.
 
         Raises:

@@ -9,7 +9,7 @@ from pipeline.base.ranges import Count, Duration
 MOST_OUTLINE_POINTS = 16
 MOST_TRAIL_POINTS = 16
 MOST_THINGS = 32
-"""In one frame."""
+"""Largest number of moving objects in one frame."""
 
 Share: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 """Fraction of the image width (x) or height (y)."""
@@ -21,18 +21,18 @@ Rectangle: TypeAlias = tuple[Share, Share, Share, Share]
 
 
 class Thing(msgspec.Struct, kw_only=True, frozen=True, gc=False):  # 90,000 per hour, no reference cycles
-    """An independently moving object, tracked over frames.
+    """An independently moving object, tracked across frames.
 
     Attributes:
         id: Unique within its stream for the lifetime of the stream's tracker.
         box: Bounding box.
         outline: Corners of a polygon around it.
-        speed: With the camera's motion removed, in image widths per second.
-        direction_deg: Direction, counter-clockwise: 0 = right, 90 = up, 270 = down; below 360.
+        speed: Speed with the camera's motion removed, in image widths per second.
+        direction_deg: Direction, anticlockwise: 0 = right, 90 = up, 270 = down; below 360.
         age_ms: Time since it was first tracked, pauses included.
         score: Confidence that it moves, 0 to 1; decays while the object is out of sight.
-        trail: Positions of its centre in the last seconds, smoothed, oldest first; each point stays at its
-            place in the scene when the camera moves.
+        trail: Smoothed positions of its centre over the last few seconds, oldest first; each point stays at
+            its place in the scene when the camera moves.
         was: Bounding boxes in the past frames that the prediction used, oldest first; empty while out of
             sight.
     """

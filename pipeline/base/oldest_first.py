@@ -1,4 +1,4 @@
-"""Deletes the oldest files on disk, by age, total size and free space."""
+"""Deletes the oldest files to enforce limits on their age, their total size and the free disk space."""
 
 import os
 from collections.abc import Callable, Hashable
@@ -18,7 +18,7 @@ class OldestFirst(Generic[K]):
 
     Args:
         root: A folder on their disk.
-        keep_days: Older entries are deleted.
+        keep_days: Entries older than this number of days are deleted.
         max_mb: Limit of the total size, in 2**20 bytes; above it the oldest entries are deleted.
         remove: Deletes one entry from the disk; it is not called again for an entry that it failed to delete.
         times_free: Multiple of the usual free space to keep. Data with a higher value is deleted first.
@@ -46,8 +46,8 @@ class OldestFirst(Generic[K]):
     def forget_old(self, now_ns: int) -> None:
         """Deletes entries that are too old, and the oldest ones above the size limit.
 
-        A clock that is ahead must not delete everything, so ages are counted from the newest entry at the
-        first call: see ``PresentTime``.
+        A clock that is ahead must not cause all entries to be deleted, so ages are counted from the newest
+        entry at the first call: see ``PresentTime``.
 
         Args:
             now_ns: Unix time in ns from the clock.

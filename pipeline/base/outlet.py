@@ -27,14 +27,14 @@ _MQTT_ONLY = {"topic": "kvq", "discovery": "homeassistant"}
 
 
 class Outlet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where events are sent, and which events.
+    """A destination for events, and filters that select them.
 
     Attributes:
         kind: Type of the outlet.
         url: Destination: ``https://...``, ``mqtt://user:password@host:1883``, ``mqtts://...``, or an Apprise
             address for ``push``. May contain secrets; never shown in full.
-        secret_env: Environment variable with the secret: the signing key of a webhook, the password of MQTT,
-            or more ``push`` addresses, one per line.
+        secret_env: Environment variable with the secret: the signing key of a webhook, the MQTT password,
+            or additional ``push`` addresses, one per line.
         secret_file: File with the secret, instead of ``secret_env``.
         kinds: Only events of these kinds; all if empty.
         streams: Only events of these streams; all if empty.
@@ -62,7 +62,7 @@ class Outlet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     discovery: Topic = _MQTT_ONLY["discovery"]
 
     def __post_init__(self) -> None:
-        """Raises: ValueError: Something is missing, or does not apply to this kind; no secret is shown."""
+        """Raises: ValueError: A key is missing or does not apply to this kind; the message has no secrets."""
         if self.secret_env and self.secret_file:
             raise ValueError("secret_env and secret_file: give only one of them")
         schemes = _SCHEMES.get(self.kind)
@@ -78,7 +78,7 @@ class Outlet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             raise ValueError("topic: must not be empty")
 
     def is_about(self, event: Event) -> bool:
-        """Whether the filters match an event, apart from ``phases``."""
+        """Whether all filters except ``phases`` match an event."""
         place = event.zone or event.line
         about = {event.stream_id, *event.why.get("streams", ())}
         return (

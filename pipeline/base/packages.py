@@ -16,7 +16,7 @@ EXTRAS = {
     "mqtt": ("paho",),
     "push": ("apprise",),
 }
-"""Extras of this project and the modules that each installs; error messages name the first match."""
+"""Extras of this project and the modules that each needs; error messages name the first extra that fits."""
 _TELEMETRY = "openvino_telemetry"
 
 
@@ -28,7 +28,7 @@ def need_extra(extra: str) -> None:
     """Checks that all packages of an extra are installed, without importing them.
 
     Raises:
-        MissingPackageError: One is missing; the message has the command that installs it.
+        MissingPackageError: One is missing; the message contains the command that installs it.
     """
     for name in EXTRAS[extra]:
         if importlib.util.find_spec(name) is None:
@@ -44,14 +44,14 @@ def load_package(name: str) -> Any:
         name: A module of ``EXTRAS`` or a submodule of one.
 
     Raises:
-        MissingPackageError: It is not installed; the message has the command that installs it.
+        MissingPackageError: It is not installed; the message contains the command that installs it.
     """
     silenced = name == "openvino" and _TELEMETRY not in sys.modules
     if silenced:
         sys.modules[_TELEMETRY] = None  # type: ignore[assignment]
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about their own dependencies; not actionable for users
+            warnings.simplefilter("ignore")  # warnings about dependencies, which users can't fix
             return importlib.import_module(name)
     except ImportError as error:
         raise MissingPackageError(f"{name} can't be imported ({error.msg}): {_command(name)}") from None

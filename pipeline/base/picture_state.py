@@ -1,4 +1,4 @@
-"""The states of image health, by name."""
+"""Names of the states of image health."""
 
 from typing import Literal, TypeAlias, get_args
 

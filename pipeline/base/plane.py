@@ -74,13 +74,13 @@ def check_quadrangle(places: Sequence[Pair], metres: Sequence[Pair], blur: float
     """Checks that four places in an image can be four positions on a plane.
 
     Args:
-        places: In the image.
-        metres: On the ground.
+        places: Four places in the image.
+        metres: Their positions on the ground.
         blur: Standard error of the places, in image widths.
 
     Raises:
         ValueError: Three are collinear; or the horizon would lie between the places, for example because
-            their order differs from that of the metres.
+            their order differs from that of the positions.
     """
     for corners in itertools.combinations(range(4), 3):
         names = ", ".join(str(corner + 1) for corner in corners)

@@ -13,7 +13,7 @@ class PresentTime:
         self._first_ns: int | None = None
 
     def at(self, now_ns: int) -> int:
-        """The present in Unix time, ns; the first call marks the start.
+        """The current Unix time in ns; the first call marks the start.
 
         Args:
             now_ns: Unix time in ns from the clock.

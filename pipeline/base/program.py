@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 INSTALLED = "kvq-stream"
-"""The installed command; the default if the program was started in another way, as by Ray or a test."""
+"""The installed command; the default if the program was started in another way, for example by Ray."""
 
 
 def _as_started() -> str:
@@ -20,4 +20,4 @@ def _as_started() -> str:
 
 
 PROGRAM = _as_started()
-"""``kvq-stream``, ``python run_stream.py`` (with its folder if typed) or ``python -m run_stream``."""
+"""``kvq-stream``, ``python run_stream.py`` (with its folder if given) or ``python -m run_stream``."""

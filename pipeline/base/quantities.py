@@ -15,23 +15,23 @@ ClipPart: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, le=600.0)]
 Interval: TypeAlias = Annotated[float, msgspec.Meta(ge=0.01, le=10.0)]
 """Seconds between periodic messages."""
 AgeHours: TypeAlias = Annotated[float, msgspec.Meta(ge=0.01, le=8_760.0)]
-"""Up to a year."""
+"""Hours, up to a year."""
 Messages: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
-"""Small queued messages, in memory or on disk."""
+"""Number of small queued messages, in memory or on disk."""
 Waits: TypeAlias = Annotated[list[Wait], msgspec.Meta(min_length=1, max_length=100)]
-"""Seconds before each attempt; the last repeats."""
+"""Seconds before each attempt; the last value repeats."""
 Milliseconds: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, le=3_600_000.0)]
-"""Up to an hour."""
+"""Milliseconds, up to an hour."""
 FrameAge: TypeAlias = Annotated[float, msgspec.Meta(ge=100.0, le=3_600_000.0)]
-"""Milliseconds, up to an hour; less than one tick of a worker would drop every frame."""
+"""Milliseconds, up to an hour; a limit below one tick of a worker would drop every frame."""
 WholeMilliseconds: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=3_600_000)]
 RunFrames: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]
-"""Frames of a run; 0 for no limit."""
+"""Number of frames of a run; 0 for no limit."""
 QueueLength: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=1_000)]
-"""Frames that are held in memory."""
+"""Number of frames held in memory."""
 Attempts: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
 LongerSide: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=1_024, multiple_of=32)]
-"""Longer side of the model's input; 0 for the checkpoint's own."""
+"""Longer side of the model's input, in pixels; 0 for the checkpoint's own."""
 Pixels: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=16_384)]
 """Side of an image; 0 for the source's own."""
 Rate: TypeAlias = Annotated[float, msgspec.Meta(ge=0.01, le=1_000.0)]

@@ -19,7 +19,7 @@ class Rate:
         """Frames per second over the window that ends at ``time_ns``."""
         self._forget(time_ns)
         span_ns = time_ns - self._times[0] if self._times else 0
-        if span_ns < _SHORTEST_SPAN_NS:  # a burst of a few frames is not a rate
+        if span_ns < _SHORTEST_SPAN_NS:  # too short to estimate a rate
             return 0.0
         return (len(self._times) - 1) * 1e9 / span_ns
 

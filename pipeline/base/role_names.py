@@ -9,6 +9,6 @@ Listener: TypeAlias = Literal["inference", "sink"]
 """A role that receives from other workers; senders can wait for it."""
 
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
-"""In the order in which a frame passes them."""
+"""All roles, in the order in which a frame passes through them."""
 
 LISTENERS: Final[tuple[Listener, ...]] = get_args(Listener)

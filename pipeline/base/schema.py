@@ -20,7 +20,7 @@ def readable(
 
     Args:
         error: The error from the conversion to ``schema``.
-        schema: Structs, tables by name, lists and plain types.
+        schema: The type to convert to: structs, tables by name, lists and plain types.
         values: The input of the conversion, to find the names of invalid tables.
     """
     what, _, where = str(error).partition(" - at `")

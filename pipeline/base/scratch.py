@@ -13,7 +13,7 @@ _LOCK, _FILES = "lock", "files"
 
 @contextmanager
 def scratch_folder(prefix: str, parent: Path | None = None) -> Iterator[Path]:
-    """A private folder, removed at the end.
+    """A private folder, removed at the end of the block.
 
     A killed process can't remove its folder. So each process holds a file lock, which the system releases
     when the process ends, and the next process removes unlocked folders of the same prefix. A ``parent``

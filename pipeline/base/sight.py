@@ -13,12 +13,12 @@ _SMALLEST_SCALE, _LARGEST_SCALE = 0.4, 2.5
 """Scales at which a view can be found; a peer's rounded values may exceed them slightly."""
 _ROUNDED = 2.0
 MOST_OFFSET = 1e4
-"""Image widths. A view that is found overlaps the image, whose aspect is at most 1,000."""
+"""Largest offset in image widths: a view that is found overlaps the image, of aspect at most 1,000."""
 Offset: TypeAlias = Annotated[float, msgspec.Meta(ge=-MOST_OFFSET, le=MOST_OFFSET)]
 
 
 class Similarity(NamedTuple):
-    """A similarity from places in a reference view to places in the image: ``z * factor + offset``.
+    """A similarity transform from places in a reference view to places in the image: ``z * factor + offset``.
 
     Places are complex numbers, x + i y in image widths, y down.
 
@@ -65,7 +65,7 @@ class Similarity(NamedTuple):
 AT_HOME = Similarity(1 + 0j, 0j)
 """The image shows the reference view exactly."""
 NEW_VIEW = "a new view was taken"
-"""Reason for ending the events of the former view."""
+"""Reason for ending the events of the previous view."""
 
 
 class Sight(msgspec.Struct, kw_only=True, frozen=True):
@@ -77,7 +77,7 @@ class Sight(msgspec.Struct, kw_only=True, frozen=True):
         found: Whether it was found recently; if not, the other fields are the last known values.
         share: Fraction of its places that were found.
         factor: Real and imaginary part, see ``Similarity``.
-        offset: Likewise.
+        offset: Real and imaginary part, see ``Similarity``.
         aspect: Image height / width.
     """
 
@@ -132,7 +132,7 @@ def is_scale(factor: tuple[float, float]) -> bool:
 
 
 def seen_from_home(thing: Thing, sight: Sight) -> Thing:
-    """Converts box, speed and direction of a thing to the reference view.
+    """Converts the box, speed and direction of a moving object to the reference view.
 
     The box may extend beyond the view. Outline, trail and past boxes stay in image coordinates.
     """

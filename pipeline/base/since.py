@@ -10,12 +10,12 @@ _AGO = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 def since_ns(text: str) -> int:
-    """Parses an age (``90s``, ``30m``, ``24h``, ``7d``) or an RFC 3339 time to a Unix time in ns.
+    """Parses an age (``90s``, ``30m``, ``24h``, ``7d``) or an RFC 3339 time into a Unix time in ns.
 
     A time without a zone is local.
 
     Raises:
-        UserError: The text is neither; the message begins with it.
+        UserError: The text is neither; the message begins with the text.
     """
     if found := re.fullmatch(r"([0-9]{1,9})([smhd])", text):
         return max(now_ns() - int(found[1]) * _AGO[found[2]] * 10**9, 0)

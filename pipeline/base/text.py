@@ -1,4 +1,4 @@
-"""Text from outside: printable characters, and valid stream names."""
+"""Text from outside the program: printable characters, and valid stream names."""
 
 import re
 from typing import Annotated, TypeAlias
@@ -39,7 +39,7 @@ Name: TypeAlias = Annotated[
 
 
 def printable(text: str) -> str:
-    """Replaces characters that could disturb a terminal or mislead a reader with spaces.
+    """Replaces with spaces all characters that could disturb a terminal or mislead a reader.
 
     These are control characters (escape sequences, line breaks), and marks that hide or reorder text.
     """

@@ -1,4 +1,4 @@
-"""Zones and lines of the scene, and the rules about them that report events."""
+"""Zones and lines of the scene, and the rules that determine which events they report."""
 
 import itertools
 from typing import Annotated, Literal, TypeAlias
@@ -38,7 +38,7 @@ _FLAT = 1e-6
 LINE_KINDS = frozenset({"crossed"})
 """Kinds of rules that need a line."""
 PICTURE_KINDS = frozenset({"label"})
-"""Kinds of rules that apply to the whole image; all others need a zone."""
+"""Kinds of rules that apply to the whole image; all others need a zone or a line."""
 
 
 class _OfStreams(Section, frozen=True, kw_only=True):
@@ -137,7 +137,7 @@ class Rule(Section, frozen=True, kw_only=True):
         label: Only this class; None: all classes.
         streams: Only these streams; empty: all streams.
         way: Direction in which the line is crossed.
-        direction_deg: Direction of motion, counter-clockwise: 0 is right, 90 is up; None: any. For
+        direction_deg: Direction of motion, anticlockwise: 0 is right, 90 is up; None: any. For
             ``wrong_way``: the permitted direction.
         within_deg: Maximum deviation from ``direction_deg``, to either side.
         min_speed: Minimum speed, in image widths per second.
@@ -183,7 +183,7 @@ Grounds: TypeAlias = dict[Name, Ground]
 class Watch(Section, frozen=True, kw_only=True):
     """All zones, lines, rules, views and ground, by name.
 
-    A zone without a rule reports motion (``moving``), a line without one reports crossings (``crossed``).
+    A zone without a rule reports motion (``moving``), and a line without one reports crossings (``crossed``).
     """
 
     views: Views = {}
@@ -193,7 +193,7 @@ class Watch(Section, frozen=True, kw_only=True):
     rules: Rules = {}
 
     def __post_init__(self) -> None:
-        """Raises: ValueError: A rule names no zone or line, or an unknown one."""
+        """Raises: ValueError: Entries conflict, for example a rule names an unknown zone."""
         if both := self.zones.keys() & self.lines.keys():
             raise ValueError(f"zone and line {min(both)!r} have the same name: give each its own")
         if UNNAMED_VIEW in self.views:
@@ -258,11 +258,11 @@ class Watch(Section, frozen=True, kw_only=True):
         return {name: view for name, view in self.views.items() if view.is_in(stream_id)}
 
     def ground_of(self, stream_id: str) -> list[Ground]:
-        """The ground of a stream."""
+        """The ground calibrations of a stream."""
         return [ground for ground in self.ground.values() if ground.is_in(stream_id)]
 
     def seen(self, stream_id: str, view: str | None) -> "Watch":
-        """The part of the watch that applies to one view of a stream; None for its first view."""
+        """The entries that apply to one view of a stream; ``None`` or an unknown view selects its first."""
         views = self.views_of(stream_id)
         first = next(iter(views), None)
         view = view if view in views else first
@@ -285,14 +285,14 @@ class Watch(Section, frozen=True, kw_only=True):
         return msgspec.structs.replace(place, streams=[]) if place and place.is_in(stream_id) else None
 
     def all_rules(self) -> dict[str, Rule]:
-        """The rules, with default rules for zones and lines without one, under the same names."""
+        """The rules, and a default rule for each zone or line without one, under the name of its place."""
         told = {rule.zone or rule.line for rule in self.rules.values()}
         zones = {name: Rule(kind="moving", zone=name) for name in self.zones if name not in told}
         lines = {name: Rule(kind="crossed", line=name) for name in self.lines if name not in told}
         return {**zones, **lines, **self.rules}
 
     def _has_ground(self, place: Zone | Line) -> bool:
-        """Whether the ground is known in all streams of a zone or line."""
+        """Whether the ground is calibrated in all streams of a zone or line."""
         there = [ground for ground in self.ground.values() if ground.view == place.view]
         streams = {stream_id for ground in there for stream_id in ground.streams}
         is_everywhere = any(not ground.streams for ground in there)

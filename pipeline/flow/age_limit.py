@@ -11,7 +11,7 @@ class AgeLimit:
     """Checks the age of frames from capture workers, each of which has its own clock.
 
     The clock offset of a session is estimated from its fastest message, so a delay common to all of its
-    messages is not noticed.
+    messages is not detected.
 
     Args:
         limit_ms: Highest age of a frame of a live stream.

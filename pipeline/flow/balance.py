@@ -1,8 +1,8 @@
-"""Selects streams to move so that workers carry equal shares. Pure.
+"""Selects streams to move so that workers carry equal shares. No I/O and no clock.
 
 A worker is rebalanced only once its load deviates from its fair share by more than the tolerance, and then to
-within half of it, so that small load changes cause no moves. A move is made only if the reverse move would
-not pay off.
+within half the tolerance, so that small load changes cause no moves. A move is made only if the reverse move
+would not pay off.
 """
 
 from collections.abc import Iterator, Mapping
@@ -86,7 +86,7 @@ class Balance:
 
 
 def _fitting(source: Standing, target: Standing) -> StreamId | None:
-    """The largest stream whose move leaves the target below the source, so that it is not moved back."""
+    """The largest stream whose move leaves the target no higher than the source, so that it stays."""
     if source.gives <= 0 or target.takes <= 0 or source.level <= target.level:
         return None
     parts = 1 / source.capacity + 1 / target.capacity

@@ -1,7 +1,7 @@
-"""Decides how long a step waits for more streams. Pure.
+"""Decides how long a step waits for more streams. No I/O and no clock.
 
 Waiting pays off only if a frame is about to arrive and the wait is short compared with the step. So a step
-waits for streams that are due, for at most a fraction of a recent step, and not for stalled streams.
+waits for streams that are due, but not for stalled ones, and for at most a fraction of a step's duration.
 """
 
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ class BatchWindow:
     """Predicts when each stream's next frame is due.
 
     Args:
-        longest_ms: Longest wait; 0 never waits.
+        longest_ms: Longest wait; 0 disables waiting.
     """
 
     def __init__(self, longest_ms: float) -> None:

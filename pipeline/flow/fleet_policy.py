@@ -15,7 +15,7 @@ class FleetPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         spare: Tolerated deviation from a worker's fair share, as a fraction of that share.
         settle_s: Time after a move during which a stream is not moved again, unless its worker goes down.
         steady_s: Uptime that a new or returning worker needs before it is given streams, if there are
-            other workers; doubled each time it soon goes down again.
+            other workers; doubled each time the worker soon goes down again.
         moves_at_once: Largest number of concurrent planned moves from or to one worker.
         limits: Limits above which a worker is overloaded and is given no more streams.
     """

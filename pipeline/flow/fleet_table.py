@@ -1,7 +1,7 @@
-"""The owner of each stream in a fleet, and the moves that are needed. Pure.
+"""The owner of each stream in a fleet, and the moves that are needed. No I/O and no clock.
 
-Streams of a failed worker are placed elsewhere at once. All other moves are gradual: a drained worker is
-emptied and a new or returning one is filled a few streams at a time. No stream moves twice in ``settle_s``.
+Streams of a failed worker are placed elsewhere immediately. All other moves are gradual: a drained worker is
+emptied, and a new or returning one is filled, a few streams at a time. A moved stream stays for ``settle_s``.
 """
 
 from collections.abc import Iterable, Mapping
@@ -57,7 +57,7 @@ class Move(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class _Stream:
-    """``last``: highest generation assigned so far. ``load``: relative to a worker of capacity 1."""
+    """A stream, its highest assigned generation (``last``), and its load relative to a capacity of 1."""
 
     last: int = -1
     owner: Owner | None = None
@@ -110,7 +110,7 @@ class FleetTable:
 
     @property
     def generations(self) -> dict[StreamId, tuple[int, int]]:
-        """Current and last assigned generation of each stream that had an owner, also of removed ones."""
+        """Current and last assigned generation of each stream that had an owner, including removed ones."""
         known = {name: (last, last) for name, last in self._retired.items()}
         for name, one in self._streams.items():
             known[name] = (one.owner.generation if one.owner else one.last, one.last)
@@ -127,12 +127,12 @@ class FleetTable:
         return sorted((worker, name, generation) for (worker, name), generation in self._stale.items())
 
     def add_stream(self, stream_id: StreamId, *, last_generation: int = -1) -> None:
-        """Adds a stream that needs an owner; for a known one, only notes the generation.
+        """Adds a stream that needs an owner; for a known one, only records the generation.
 
         Args:
             stream_id: Its name.
-            last_generation: Highest generation assigned so far. Lower claims are rejected, and the next owner
-                gets a higher one, even if the table that assigned it and the worker are gone.
+            last_generation: Highest generation assigned so far, possibly by an earlier table. Claims with a
+                lower one are rejected, and the next owner gets a higher one.
         """
         last = max(last_generation, self._retired.pop(stream_id, -1))
         found = "its worker did not answer" if last >= 0 else "new stream"
@@ -140,7 +140,7 @@ class FleetTable:
         self.note_generation(stream_id, last)
 
     def note_generation(self, stream_id: StreamId, last_generation: int) -> None:
-        """Like ``add_stream`` with a generation; an unknown stream continues from it once it is added."""
+        """Records the highest generation so far; an unknown stream continues from it once it is added."""
         if stream := self._streams.get(stream_id):
             stream.last = max(stream.last, last_generation)
         else:
@@ -187,7 +187,7 @@ class FleetTable:
     def worker_down(self, name: str, now_ns: int) -> None:
         """Registers that a worker is down; its streams need new owners.
 
-        Moves from and to it must still be reported.
+        Moves from and to it must still be reported with ``done`` or ``failed``.
         """
         if self._workers.pop(name, None) is None:
             return
@@ -249,7 +249,7 @@ class FleetTable:
             move: The failed move.
             why: Human-readable reason.
             now_ns: Current time.
-            kept: It is certain that the source still owns the stream and that the target never did.
+            kept: Whether it is certain that the source still owns the stream and that the target never did.
         """
         if move.target in self._workers:
             self._steadiness.put_off(move.target, now_ns)
@@ -267,7 +267,7 @@ class FleetTable:
         self._stale.pop((worker, stream_id), None)
 
     def standings(self, now_ns: int) -> dict[str, Standing]:
-        """The load of each running worker; an overloaded one counts as more than measured."""
+        """The load of each running worker; that of an overloaded one is raised by ``spare``."""
         at_once, settle_ns, usual = self.policy.moves_at_once, self.policy.settle_s * _S, self._usual_load()
         standings = {name: Standing(worker.capacity, gives=at_once) for name, worker in self._workers.items()}
         ready = self._ready(now_ns)
@@ -322,7 +322,7 @@ class FleetTable:
         return stream.move
 
     def _is_owner(self, name: str, stream_id: StreamId, generation: int, now_ns: int) -> bool:
-        """Processes a claim of ownership; of two claims the higher generation wins."""
+        """Processes a claim of ownership; returns whether it is accepted. The higher generation wins."""
         stream = self._streams.get(stream_id)
         if stream is None:
             return False

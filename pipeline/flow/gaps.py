@@ -12,8 +12,8 @@ class Gap:
     """The gap between a frame and the previous one.
 
     Attributes:
-        lost: Frames that were sent and never arrived.
-        absent: Frames sent before this process started to listen; only with its first frame.
+        lost: Number of frames that were sent but never arrived.
+        absent: Number of frames sent before this process started to listen; 0 except for its first frame.
         reset: Why the history is invalid: ``restart`` (capture was restarted), ``reconnect`` (the source was
             reopened), ``size`` (the frame size changed, reopened or not); None if the stream continues.
     """

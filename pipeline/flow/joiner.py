@@ -86,7 +86,7 @@ class Joiner(Generic[P]):
         self._ended = session, epoch
 
     def pop_ready(self, now_ns: int) -> Joined[P] | None:
-        """The oldest frame if it has finished waiting, otherwise None; call until None."""
+        """The oldest frame if it has finished waiting, otherwise None; call it until it returns None."""
         if not self._waiting:
             return None
         frame = self._waiting[0]
@@ -109,7 +109,7 @@ class Joiner(Generic[P]):
         return "timeout" if late else None
 
     def _passed(self, frame_id: FrameId) -> bool:
-        """Whether inference has processed it or a later frame, possibly of a restarted capture worker."""
+        """Whether inference has processed this or a later frame, possibly of a restarted capture worker."""
         newest = self._newest_prediction
         if newest is None:
             return False

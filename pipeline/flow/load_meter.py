@@ -15,7 +15,7 @@ class _Step(NamedTuple):
 
 
 class StreamLoad(NamedTuple):
-    """The load of one stream over the last seconds.
+    """The load of one stream over the last few seconds.
 
     Attributes:
         fps: Predictions per second.
@@ -44,12 +44,12 @@ class LoadMeter:
         self._dropped: deque[tuple[int, dict[str, int]]] = deque()
 
     def stepped(self, began_ns: int, ended_ns: int, streams: Iterable[str]) -> None:
-        """Counts a step."""
+        """Records a step."""
         self._steps.append(_Step(began_ns, ended_ns, tuple(streams)))
         self._forget(ended_ns)
 
     def predicted(self, now_ns: int, stream_id: str, age_ms: float) -> None:
-        """Counts a prediction."""
+        """Records a prediction."""
         self._ages.append((now_ns, stream_id, age_ms))
 
     def is_due(self, now_ns: int) -> bool:

@@ -3,7 +3,7 @@
 The result depends only on the streams and workers, so every process computes the same placement. Hashing
 alone would give some workers 50 % more than others; the bound evens this out.
 
-Source: D. Thaler, C. Ravishankar, "Using name-based mappings to increase hit rates", 1998; the bound after
+Source: D. Thaler, C. Ravishankar, "Using name-based mappings to increase hit rates", 1998; bounded loads:
 V. Mirrokni, M. Thorup, M. Zadimoghaddam, "Consistent hashing with bounded loads", 2018.
 """
 

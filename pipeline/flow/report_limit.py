@@ -4,9 +4,9 @@ _QUIET_NS = 60_000_000_000
 
 
 class ReportLimit:
-    """Passes the first report of each kind, then one per minute with the number of suppressed ones.
+    """Passes the first report of each kind, then one per minute with the number suppressed in between.
 
-    Suitable for a small number of kinds; each is stored.
+    Suitable for a small number of kinds, because each kind is stored.
     """
 
     def __init__(self) -> None:
@@ -18,7 +18,7 @@ class ReportLimit:
 
         Args:
             kind: Kind of the occurrence.
-            now_ns: Current time on any fixed clock.
+            now_ns: Current time in ns, always from the same clock.
 
         Returns:
             The number of reports suppressed since the last one if this one should be reported, else None.

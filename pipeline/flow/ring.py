@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 class Ring(Generic[T]):
-    """Holds at most ``capacity`` items; safe between one producer thread and one consumer thread.
+    """Holds at most ``capacity`` items; safe for one producer thread and one consumer thread.
 
     ``append`` is the newest-frame policy: it never waits and returns the evicted item. ``put`` is the
     every-frame policy: it waits for room. Every evicted item is returned, so that the caller can count it.
@@ -59,7 +59,7 @@ class Ring(Generic[T]):
             return True
 
     def pop(self, timeout_s: float = 0.0) -> T | None:
-        """Takes the oldest item; None if there is none within ``timeout_s`` seconds."""
+        """Takes the oldest item; None if none arrives within ``timeout_s`` seconds."""
         with self._changed:
             if not self._changed.wait_for(lambda: bool(self._items) or self._closed, timeout_s):
                 return None

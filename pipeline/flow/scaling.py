@@ -1,6 +1,6 @@
 """Decides how many inference workers a fleet needs, from loss, age and load.
 
-Pure: maps load reports and the time to a number. Workers are added all at once and removed a few at a time.
+No I/O: maps load reports and the time to a number. Workers are added all at once and removed a few at a time.
 """
 
 import math
@@ -30,8 +30,8 @@ class ScalingPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         goal_busy: Target fraction of time that workers spend in steps.
         keep_busy: Workers are removed only if the others would then be no busier than this.
         more_after_s: How long frames must be dropped or late before workers are added.
-        more_pause_s: Pause after a change before more are added; new workers take time to start and fill.
-        fewer_after_s: How long load must be low and the number unchanged before workers are removed.
+        more_pause_s: Pause after a change before adding more, while new workers start and get streams.
+        fewer_after_s: How long load must be low, and the number of workers unchanged, before any are removed.
         limits: Limits on dropped frames and on the age of predictions.
     """
 
@@ -72,7 +72,7 @@ class Scaler:
             loads: The newest report of each running worker.
             present: Number of workers, including those that are starting and excluding drained ones.
             now_ns: Current time.
-            missing: How many of ``present`` have not started yet; no more are added while they wait for room.
+            missing: How many of ``present`` have not started yet; no more are added until all have.
         """
         wanted = self._wanted(loads, present, now_ns, missing)
         if wanted.workers != present:

@@ -15,7 +15,7 @@ class _Uptime:
 
 
 class Steadiness:
-    """Tracks the uptime of workers, and how often in a row each soon went down again.
+    """Tracks the uptime of workers, and how many times in a row each soon went down again.
 
     Args:
         steady_s: Required uptime; doubled with each consecutive failure after the first.

@@ -11,7 +11,7 @@ _EVERY = 8  # with a tolerance, every 8th pixel in both directions is compared
 
 
 class KeptBytes:
-    """The memory budget of the last images of all streams.
+    """The memory budget for the last images of all streams.
 
     Args:
         most: Limit in bytes.
@@ -22,7 +22,7 @@ class KeptBytes:
         self._used = 0
 
     def exchange(self, old: int, new: int) -> bool:
-        """Replaces ``old`` bytes with ``new`` ones; if they do not fit, frees ``old`` and returns False."""
+        """Charges ``new`` bytes in place of ``old``; if they do not fit, frees ``old`` and returns False."""
         self._used -= old
         fits = self._used + new <= self._most
         self._used += new if fits else 0

@@ -17,7 +17,7 @@ _MOST_FACTOR = 4.0
 
 
 class StreamLoad(msgspec.Struct, frozen=True):
-    """One stream of a worker over the last seconds.
+    """Load of one stream of a worker over the last few seconds.
 
     Attributes:
         generation: Generation of its owner.
@@ -34,7 +34,7 @@ class StreamLoad(msgspec.Struct, frozen=True):
     age_ms: float | None = None
 
     def demand(self) -> float:
-        """Fraction of the worker's time that all of its frames would take."""
+        """Fraction of the worker's time that all frames of the stream, dropped ones included, would take."""
         if self.dropped_per_s <= 0:
             return self.work
         factor = (self.fps + self.dropped_per_s) / self.fps if self.fps > 0 else _MOST_FACTOR
@@ -42,11 +42,11 @@ class StreamLoad(msgspec.Struct, frozen=True):
 
 
 class WorkerLoad(msgspec.Struct, frozen=True):
-    """One worker over the last seconds.
+    """Load of one worker over the last few seconds.
 
     Attributes:
         worker: Name of the worker.
-        busy: Fraction of its time in steps, from 0 to 1.
+        busy: Fraction of its time spent in steps, from 0 to 1.
         streams: Load by ``stream_id``.
     """
 
@@ -59,7 +59,7 @@ class Pressure(msgspec.Struct, frozen=True):
     """Load indicators of one or more workers.
 
     Attributes:
-        busy: Fraction of the time in steps, from 0 to 1.
+        busy: Fraction of the time spent in steps, from 0 to 1.
         dropped: Fraction of the frames that were dropped, from 0 to 1.
         age_ms: Median over the streams of the time from capture to prediction.
     """
@@ -73,7 +73,7 @@ class PressureLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Limits above which a worker is overloaded.
 
     Attributes:
-        busy: Fraction of the time in steps.
+        busy: Fraction of the time spent in steps.
         dropped: Fraction of the frames that are dropped.
         age_ms: Time from capture to prediction.
     """

@@ -15,15 +15,15 @@ from pipeline.video.cutouts import CUTOUTS, Cutout
 from pipeline.video.pose import HEIGHT, WIDTH, Pose
 
 _CHANGES_IN_S = 0.4
-"""Duration of a change of speed or direction."""
+"""Duration of a change of speed or direction, in seconds."""
 _PHASE_PX = 6.0
-"""Distance travelled per phase of a cutout."""
+"""Distance travelled per animation phase of a cutout."""
 _SLOWEST = 0.03
 """Lowest speed of a moving actor, in image widths per second."""
 _LATELY_S = (0.0, 0.125, 0.25, 0.375, 0.5, 0.6, 0.7)
 """Times before now at which the speed is checked; an actor counts as moving if it moved at any of them."""
 _SETTLED, _SETTLED_S = 5, 0.5
-"""A mover must be found only if it moved at the first ``_SETTLED`` times, ``_SETTLED_S`` into the scene."""
+"""A mover must be found only after ``_SETTLED_S``, if it moved at the first ``_SETTLED`` of these times."""
 _SHADOW = 160
 """Opacity up to which a cutout is only a shadow."""
 _LEAST_VISIBLE = 0.5
@@ -74,7 +74,7 @@ class Actor:
     Attributes:
         look: Name of its cutout in ``CUTOUTS``.
         path: Its path.
-        is_mover: Whether it moves independently; False for shadows and for what only sways in place.
+        is_mover: Whether it moves independently; False for shadows and objects that stay or sway in place.
         sway_px: Amplitude of swaying.
     """
 

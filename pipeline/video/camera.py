@@ -18,13 +18,13 @@ from pipeline.video.source import Picture, Source, SourceError, SourceOptions
 _POLL_S = 0.1
 _CLOSE_S = 0.5
 _SAME_RATE = 0.05
-"""Relative difference up to which a camera has the requested frame rate."""
+"""Relative difference up to which a camera counts as having the requested frame rate."""
 
 
 class CameraSource(Source):
     """A webcam, by its number.
 
-    OpenCV blocks for ten seconds when a camera is unplugged and can't be interrupted. So a separate thread
+    When a camera is unplugged, OpenCV blocks for ten seconds and can't be interrupted. So a separate thread
     owns the device, and ``open`` and ``read`` wait only for their timeouts. While such a thread hangs, the
     device can't be reopened, so there is at most one hanging thread per device.
     """
@@ -72,7 +72,7 @@ class CameraSource(Source):
         return picture
 
     def close(self) -> None:
-        """Releases the device, at once or when OpenCV returns."""
+        """Releases the device, immediately or as soon as OpenCV returns."""
         if self._grabber is not None:
             self._grabber.stopping.set()
             self._grabber.join(_CLOSE_S)

@@ -22,7 +22,7 @@ _FINE = 4
 
 
 class _Sheet:
-    """Draws a cutout; lengths in its pixels."""
+    """Draws a cutout; lengths are in pixels of the cutout."""
 
     def __init__(self, width: int, height: int) -> None:
         self._paint = np.zeros((height * _FINE, width * _FINE, 3), np.uint8)
@@ -44,7 +44,7 @@ class _Sheet:
         cv2.polylines(self._mask, [corners], False, 255, round(thick * _FINE))
 
     def cut(self, *, ground_shadow: float = 0.0) -> Cutout:
-        """The cutout: lit from above, with a little grain; ``ground_shadow`` is the darkness below it."""
+        """The cutout: lit from above, slightly grainy; ``ground_shadow``: darkness of its shadow, 0 to 1."""
         height, width = (side // _FINE for side in self._mask.shape)
         paint, mask = (
             cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32)
@@ -106,7 +106,7 @@ def car(body: Rgb, *, van: bool = False, taxi: bool = False) -> list[Cutout]:
 
 
 def walker(coat: Rgb, trousers: Rgb) -> list[Cutout]:
-    """A person who walks to the right; in one phase the person stands."""
+    """A person who walks to the right; in phase 0 the person appears to stand."""
     skin, hair, shoe = (222, 172, 138), (74, 48, 36), (44, 38, 40)
     phases = []
     for phase in range(12):

@@ -75,7 +75,7 @@ class DemoSource(Source):
             self._canvases = {}
 
     def _begin(self, place: int) -> None:
-        """Starts to draw a scene in the background, once."""
+        """Starts to draw a scene in the background, unless that has been done already."""
         if self._painter is not None and place < len(TOUR) and place not in self._canvases:
             self._canvases[place] = self._painter.submit(paint, TOUR[place].scene, self._seed + place)
 

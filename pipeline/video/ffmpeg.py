@@ -35,11 +35,11 @@ _MOST_LOST = 64
 
 
 class NoPictureError(Exception):
-    """Data arrives but decodes to no frame."""
+    """Data arrives, but no frame can be decoded from it."""
 
 
 class PictureDecoder:
-    """Decodes the first video track of an open container to upright BGR frames.
+    """Decodes the first video track of an open container into upright BGR frames.
 
     Attributes:
         fps: Average frame rate; None if the container does not provide it.
@@ -50,7 +50,7 @@ class PictureDecoder:
 
         Args:
             container: An open container with at least one video track.
-            low_delay: Return each frame at once, instead of decoding several in parallel.
+            low_delay: Whether to return each frame immediately instead of decoding several in parallel.
         """
         stream = container.streams.video[0]
         is_h264 = stream.codec_context.name == "h264"
@@ -63,7 +63,7 @@ class PictureDecoder:
         rate = stream.average_rate or stream.guessed_rate
         self.fps = float(rate) if rate else None
         self._track = stream.index
-        # All tracks: for a single one, PyAV could wait indefinitely while the others deliver.
+        # Read all tracks: for a single one, PyAV could wait indefinitely while the others deliver.
         self._packets = container.demux()
         self._decoded: deque[Picture] = deque()
         self._lost: deque[int] = deque(maxlen=_MOST_LOST)  # time stamps of incomplete frames
@@ -74,8 +74,8 @@ class PictureDecoder:
         """The next frame, flagged if it is damaged; None at the end.
 
         Args:
-            limit_s: How long to read data that decodes to no frame. Silence is limited by the container's
-                own read timeout.
+            limit_s: How long to read data from which no frame can be decoded, in seconds. Silence is limited
+                by the container's own read timeout.
 
         Raises:
             NoPictureError: There was no frame within ``limit_s``.
@@ -129,7 +129,7 @@ class PictureDecoder:
 
 
 def network_error(url: str, error: av.error.FFmpegError, waited_s: float, timeout_s: float) -> SourceError:
-    """Converts an FFmpeg error to a readable error with advice.
+    """Converts an FFmpeg error into a readable error with advice.
 
     FFmpeg's own text (``str(error)``) repeats the URL with its password, so only its class and ``strerror``
     are used.
@@ -137,8 +137,8 @@ def network_error(url: str, error: av.error.FFmpegError, waited_s: float, timeou
     Args:
         url: The URL.
         error: FFmpeg's error.
-        waited_s: Time until it failed.
-        timeout_s: The timeout.
+        waited_s: Time until it failed, in seconds.
+        timeout_s: The timeout, in seconds.
     """
     if waited_s >= 0.95 * timeout_s:  # an interrupted handshake looks like invalid data
         error = av.error.TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))

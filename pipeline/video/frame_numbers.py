@@ -12,7 +12,7 @@ _SLICES = (_SLICE, _PART_OF_SLICE, _KEY_SLICE)
 _WITH_CHROMA = (100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135)
 """Profiles whose parameters include the chroma format."""
 _HEAD_BYTES = 64
-"""Start of a slice that contains the frame number."""
+"""Length of the start of a slice that contains the frame number."""
 _WHOLE_HEAD_BYTES = 1024
 _MOST_PARAMETERS = 256
 """Largest number of parameter sets of each kind."""
@@ -34,7 +34,7 @@ class FrameNumbers:
         self._length_bytes = 0  # size of the length prefix of a unit; 0: start codes
         self._sequences: dict[int, _Sequence] = {}
         self._pictures: dict[int, _Picture] = {}
-        self._allowed: tuple[int, ...] = ()  # number of the last reference frame, and its successors
+        self._allowed: tuple[int, ...] = ()  # frame numbers that may come next
         extradata = extradata or b""
         if extradata[:1] == b"\x01" and len(extradata) > 6:
             self._length_bytes = (extradata[4] & 3) + 1
@@ -61,7 +61,7 @@ class FrameNumbers:
         return gap
 
     def _number_of(self, unit: bytes) -> "tuple[int, _Sequence] | None":
-        """Frame number of a slice and its parameters; None if it is truncated or they are unknown."""
+        """Frame number and sequence parameters of a slice; None if it is truncated or they are unknown."""
         try:
             head = _Bits(unit[:_HEAD_BYTES])
             picture = self._pictures[_begin_of_slice(head)[1]]
@@ -112,13 +112,13 @@ class _Sequence(NamedTuple):
 
     Attributes:
         number_bits: Bits of a frame number.
-        may_skip: Gaps in the frame numbers are allowed.
-        is_apart: Colour planes are coded separately.
-        has_colours: Chroma exists and is in the same slices.
+        may_skip: Whether gaps in the frame numbers are allowed.
+        is_apart: Whether colour planes are coded separately.
+        has_colours: Whether chroma exists and is in the same slices.
         order: Type of picture order count, 0 to 2.
         order_bits: Bits of the picture order count (type 0).
-        sends_no_order: The picture order count is not sent (type 1).
-        is_whole: Frames are never sent as two fields.
+        sends_no_order: Whether the picture order count is omitted (type 1).
+        is_whole: Whether frames are never sent as two fields.
     """
 
     number_bits: int
@@ -136,11 +136,11 @@ class _Picture(NamedTuple):
 
     Attributes:
         sequence: Id of its sequence parameter set.
-        has_two_orders: Each field has its own picture order count.
-        references: Default numbers of reference frames of a slice, per direction.
-        weights: P slices have weights.
-        weights_b: B slices have weights if it is 1.
-        may_repeat: Redundant slices are allowed.
+        has_two_orders: Whether each field has its own picture order count.
+        references: Default number of reference frames of a slice, for each direction.
+        weights: Whether P slices have prediction weights.
+        weights_b: 1 if B slices have prediction weights of their own.
+        may_repeat: Whether redundant slices are allowed.
     """
 
     sequence: int
@@ -152,7 +152,7 @@ class _Picture(NamedTuple):
 
 
 class _Bits:
-    """Reads a unit bit by bit, after its first byte; ``IndexError`` at its end."""
+    """Reads a unit bit by bit, after its first byte; raises ``IndexError`` at its end."""
 
     def __init__(self, unit: bytes) -> None:
         self._data, self._place = unit[1:].replace(b"\x00\x00\x03", b"\x00\x00"), 0
@@ -176,7 +176,7 @@ class _Bits:
 
 
 def _stored_units(extradata: bytes) -> Iterator[bytes]:
-    """Parameter sets in the container: a count, then units with a two-byte length; twice."""
+    """Parameter sets in the container: two lists, each a count, then units with a two-byte length."""
     place = 5
     for mask in (31, 255):
         count = extradata[place] & mask if place < len(extradata) else 0

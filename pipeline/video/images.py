@@ -61,7 +61,7 @@ class ImageFolderSource(Source):
         return Picture(image, now_ns(), pts_ns)
 
     def close(self) -> None:
-        """Forgets the list."""
+        """Discards the list of images."""
         self._paths = []
 
 

@@ -10,18 +10,18 @@ from pipeline.video.open import DEVICE
 
 _LOGIN = re.compile(r":.*@", re.DOTALL)
 _LONGEST = 48
-"""Characters; leaves room for a number, even if all characters have four bytes."""
+"""Largest number of characters; leaves room for a numeric suffix, even if all have four bytes."""
 
 
 def default_stream_id(text: str, taken: Collection[str]) -> str:
-    """A name for the stream of a source: ``demo``, ``cam0``, ``clip`` or a host name.
+    """A name for the stream of a source, such as ``demo``, ``cam0``, ``clip`` or a host name.
 
     Args:
         text: The source, as for ``open_source``.
         taken: Names that are in use already.
 
     Returns:
-        Letters of any script, digits, ``-`` and ``_``, at most 64 of them, not in ``taken``.
+        A name of letters of any script, digits, ``-`` and ``_``, at most 64 characters, not in ``taken``.
     """
     if device := DEVICE.fullmatch(text):
         name = f"cam{device[1]}"

@@ -8,7 +8,7 @@ from pipeline.base.redact import redact_source
 from pipeline.video.source import Source, SourceError, SourceOptions
 
 DEVICE = re.compile(r"(?:/dev/video)?(\d+)")
-"""A webcam's number, alone or as its device file."""
+"""A webcam, by its number alone or by its device file."""
 _STREAM_SCHEMES = ("rtsp", "rtsps", "http", "https", "udp", "rtmp", "rtmps", "srt")
 _FILES_ON_THE_WEB = (".mp4", ".mov", ".mkv", ".webm", ".avi")
 

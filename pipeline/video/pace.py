@@ -1,4 +1,4 @@
-"""Frame rates: plays recorded frames at their original one, and thins out a live source."""
+"""Frame rates: plays recorded frames at their original rate, and reduces the rate of a live source."""
 
 import time
 
@@ -29,7 +29,7 @@ class Pacer:
         if picture.pts_ns is not None and self._last_pts_ns is not None:
             step_s = (picture.pts_ns - self._last_pts_ns) / 1e9
         self._last_pts_ns = picture.pts_ns
-        # Ignore jumps of time stamps, as in concatenated files, which would cause long waits or bursts.
+        # Ignore jumps in time stamps, as in concatenated files, which would cause long waits or bursts.
         if not 0 <= step_s <= _LONGEST_STEP_S:
             step_s = self._step_s
         self._due_s = now_s if self._due_s is None else self._due_s + step_s
@@ -49,9 +49,9 @@ class Thinning:
         self._due_ns: int | None = None
 
     def takes(self, time_ns: int) -> bool:
-        """Whether to take the frame of this time, in ns; call it once per frame, in order.
+        """Whether to take the frame captured at this time, in ns; call it once per frame, in order.
 
-        The rate is kept on average, also if it does not divide the source's rate. After a pause of two steps
+        The rate is kept on average, even if it does not divide the source's rate. After a pause of two steps
         or more, frames are not taken faster to catch up.
         """
         early_ns = self._step_ns // _EARLY

@@ -1,7 +1,7 @@
 """The pose of the demo's camera, and how each camera motion changes it.
 
-Labels are named after the camera: in ``pan_right`` the camera turns right, so what it sees moves
-left; in ``tilt_up`` it moves down, in ``zoom_in`` it grows, in ``roll_cw`` it turns counter-clockwise.
+Labels describe what the camera does: in ``pan_right`` the camera turns right, so the content moves left. In
+``tilt_up`` the content moves down; in ``zoom_in`` it grows; in ``roll_cw`` it turns anticlockwise.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ import numpy.typing as npt
 WIDTH, HEIGHT = 640, 480
 """Size of the view in px."""
 
-# Speeds of a hand-held camera, per second: fractions of the image size, factor, radians.
+# Speeds of a hand-held camera, per second: fractions of the image size, zoom factor, radians.
 _PAN, _TILT, _ZOOM, _ROLL = 0.48, 0.46, 1.64, 0.75
 VELOCITIES = {
     "static": (0.0, 0.0, 0.0, 0.0),

@@ -23,7 +23,7 @@ class Captured:
         picture: The frame; never a damaged one.
         epoch: Number of reopenings and size changes of the source.
         seq: Number of the frame, from 0, across epochs; counts every frame that the source delivered.
-        skipped: Frames that the reader dropped before this one: ``seq`` minus those taken.
+        skipped: Frames that the reader dropped before this one: ``seq`` minus the number taken.
     """
 
     picture: Picture
@@ -40,11 +40,11 @@ class Reader:
     lost here, but a live source then falls behind or drops frames on its own side.
 
     A live source that fails or falls silent is reopened indefinitely, with back-off. A file that fails is not
-    retried: once the state is ``ended``, ``error`` is the reason, or None at its normal end. A file read with
-    ``newest`` plays at its own rate.
+    retried: once the state is ``ended``, ``error`` is the reason, or None if it ended normally. A file read
+    with ``newest`` plays at its own rate.
 
     Once ``finished``, ``captured`` equals the frames taken plus ``sum(dropped.values())``; while the reader
-    runs, frames in the ring and one in progress are added.
+    runs, ``captured`` also includes frames in the ring and one in progress.
     """
 
     def __init__(
@@ -67,19 +67,19 @@ class Reader:
         Args:
             open_source: Creates the source; called for each attempt to open it.
             policy: What happens to frames when the caller is late.
-            backoff: Delays before reopening; reset by a frame.
-            ring_frames: Frames that wait for the caller.
-            retry_first_open: Keep trying a live source that can't be opened at the start.
+            backoff: Delays before reopening; reset when a frame arrives.
+            ring_frames: Largest number of frames that wait for the caller.
+            retry_first_open: Whether to retry a live source that can't be opened at the start.
             max_frames: End after this many frames; 0 for no limit.
-            pace: Play a file at its own rate instead of as fast as possible.
+            pace: Whether to play a file at its own rate instead of as fast as possible.
             first_epoch: Epoch of the first opening.
-            held: Open the source but capture nothing before ``release``: a file waits with its first frame,
-                frames of a live source are discarded.
+            held: Whether to open the source but capture nothing before ``release``: a file waits at its first
+                frame, and frames of a live source are discarded.
             after: Previous reader of the stream, which has ended; counts continue, with the next epoch.
             on_change: Called in the reader's thread after each frame and each change of state.
         """
         self.error: SourceError | None = None
-        self.retry_ns = 0  # Unix time of the next or current attempt to open the source; 0: none
+        self.retry_ns = 0  # Unix time in ns of the next or current attempt to open the source; 0: none
         self._open_source = open_source
         self._policy = policy
         self._backoff = backoff
@@ -132,11 +132,11 @@ class Reader:
         return self._ring.finished
 
     def start(self) -> None:
-        """Starts reading. A first opening that fails shows as ``error`` and the state ``ended``."""
+        """Starts reading. If the first opening fails for good, it sets ``error`` and the state ``ended``."""
         self._thread.start()
 
     def release(self) -> None:
-        """Starts to capture, after ``held``."""
+        """Starts capturing, if the reader was created with ``held``."""
         self._released.set()
 
     def take(self, timeout_s: float) -> Captured | None:
@@ -206,7 +206,7 @@ class Reader:
                 return False
         except SourceError as error:
             lost = error
-        except Exception as error:  # a bug in a decoder or driver must not end a camera
+        except Exception as error:  # a bug in a decoder or driver must not end a live stream
             lost = _defect(self._source.description if self._source else "reader", error)
         first = self._state == "waiting"
         live = self._source is not None and self._source.live

@@ -1,7 +1,7 @@
 """Draws the scenery of the demo, with detail everywhere.
 
-Each function takes the image size and a random generator and returns ``(height, width, 3)`` uint8 BGR; the
-same generator state gives the same image.
+Each scene function takes the image size and a random generator and returns ``(height, width, 3)`` uint8 BGR;
+the same generator state gives the same image.
 """
 
 from collections.abc import Callable
@@ -43,7 +43,7 @@ def fractal(height: int, width: int, rng: np.random.Generator, *, grain: int, ro
 
 
 def colour(values: Field, stops: tuple[tuple[float, Rgb], ...]) -> Image:
-    """Colours a field by a gradient.
+    """Colours a field with a gradient.
 
     Args:
         values: Positions on the gradient.
@@ -58,7 +58,7 @@ def colour(values: Field, stops: tuple[tuple[float, Rgb], ...]) -> Image:
 
 
 def shade(image: Image, light: Field) -> Image:
-    """Multiplies an image by a light field of 0 to 2."""
+    """Multiplies an image by a light field with values from 0 to 2."""
     factor = cv2.merge([light, light, light])
     return np.asarray(cv2.multiply(image, factor, dtype=cv2.CV_8U), np.uint8)
 
@@ -87,7 +87,7 @@ def archipelago(height: int, width: int, rng: np.random.Generator) -> Image:
 
 
 def autumn_leaves(height: int, width: int, rng: np.random.Generator) -> Image:
-    """Leaves that cover each other, from large to small ("dead leaves": the statistics of photographs)."""
+    """Overlapping leaves, from large to small: the "dead leaves" model, with statistics like photographs."""
     palette = ((196, 74, 28), (226, 140, 38), (240, 192, 84), (142, 44, 32), (96, 110, 50), (232, 222, 186))
     image: Image = np.full((height, width, 3), (30, 36, 60), np.uint8)
     sizes = np.sort(12 / rng.random(2600) ** 0.55)[::-1]

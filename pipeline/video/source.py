@@ -26,7 +26,7 @@ SourceErrorKind = Literal[
     "unauthorized",
     "refused",
     "timeout",
-    "lost",  # disappeared after it was open
+    "lost",  # disappeared after it was opened
     "failed",  # anything else
 ]
 
@@ -55,9 +55,9 @@ class Picture:
         pts_ns: Presentation time in ns on the source's own clock; None if the source provides none.
         truth: Ground-truth label, from sources that provide it.
         movers: Ground-truth moving objects; None from sources that provide none.
-        damaged: It could not be decoded: the pixels are wrong or missing and must not be used.
-        smeared: Data was lost, and the decoder concealed it with copies of other frames, in this frame or in
-            one that it refers to.
+        damaged: Whether decoding failed: the pixels are wrong or missing and must not be used.
+        smeared: Whether data was lost, in this frame or in one that it refers to, and the decoder filled the
+            gap with copies of other frames.
     """
 
     image: Image

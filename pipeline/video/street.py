@@ -47,7 +47,7 @@ def street(height: int, width: int, rng: np.random.Generator) -> Image:
 def _house(
     image: Image, left: int, wide: int, tall: int, wall: npt.NDArray[np.float64], rng: np.random.Generator
 ) -> None:
-    """A house of two floors: windows above, a shop or a door with windows below."""
+    """A house with two floors: windows above, a shop or a door with windows below."""
     top, right = HOUSES_FOOT - tall, left + wide
     eaves = np.array([(left - 4, top), (left + 26, top - 54), (right - 26, top - 54), (right + 4, top)])
     cv2.fillPoly(image, [eaves], _bgr(_ROOFS[rng.integers(len(_ROOFS))]), cv2.LINE_AA)

@@ -124,7 +124,7 @@ def to_connect(address: Address) -> tuple[str, bool]:
 def claim(address: Address) -> Iterator[None]:
     """Protects the binding of an ipc path: libzmq would silently take it over from another program.
 
-    The folder is locked during check and bind, so that two programs can't both succeed.
+    The folder is locked during the check and the bind, so that two programs can't both succeed.
 
     Raises:
         TransportError: Another program listens there or keeps the folder locked, or the path is not a socket.
@@ -144,7 +144,7 @@ def claim(address: Address) -> Iterator[None]:
 
 
 def file_number(address: Address) -> int:
-    """Identifies the socket file of an ipc address, in case another one replaces it; 0 for tcp."""
+    """Inode number of the socket file of an ipc address, to detect its replacement; 0 for tcp."""
     return Path(address.place).stat().st_ino if address.kind == "ipc" else 0
 
 

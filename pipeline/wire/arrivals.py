@@ -20,7 +20,7 @@ class ReceivedFrame:
         received_ns: Unix time in ns at which it was read from the socket.
         budget: Memory budget that it is charged to.
         lost: Why it has no pixels, or None.
-        replayed: It was sent before this reader joined the stream, and sent again on request.
+        replayed: Whether it was first sent before this reader joined the stream, and sent again on request.
     """
 
     header: FrameHeader
@@ -38,11 +38,11 @@ class ReceivedFrame:
         """Decodes the frame; raw pixels are not copied.
 
         Args:
-            full_size: Scale a frame that capture has downscaled back to its original size.
+            full_size: Whether to scale a frame that capture has downscaled back to its original size.
 
         Raises:
             WireError: ``jpeg``: the image is damaged. ``overwritten``: its shared memory was reused because
-                this reader was too slow. Pass it to the receiver's ``rejects.add``.
+                this reader was too slow. Pass the error to the receiver's ``rejects.add``.
         """
         if self.lost:
             raise self.lost
@@ -57,7 +57,7 @@ class ReceivedPrediction:
 
     Attributes:
         prediction: The prediction.
-        attention: Its weights, read-only, or None if they were not sent.
+        attention: Its attention weights, read-only, or None if they were not sent.
         received_ns: Unix time in ns at which it was taken from the socket.
         motion_maps: Flow and mask, or None if they were not sent.
     """

@@ -59,7 +59,7 @@ class Audience:
         return {name for name in self.readers(lane, stream_id) if topics.has_role(name, role)}
 
     def is_left_out(self, stream_id: str) -> bool:
-        """Whether inference workers are connected but none takes this stream.
+        """Whether inference workers are connected but none receives this stream.
 
         Receivers of all streams are assumed to be sinks.
         """

@@ -5,9 +5,9 @@ from pipeline.base.errors import WireError
 from pipeline.wire.messages import Message, Offer, Stats
 
 MOST_WORKERS = 64
-"""Workers, by name and host; the statistics of each are kept, and they are large."""
+"""Largest number of workers (name and host); the statistics of each are kept, and they are large."""
 MOST_SESSIONS = 4096
-"""Sessions (restarts) of each worker or stream."""
+"""Largest number of sessions (restarts) of each worker or stream."""
 _LONGEST_NAME = 64
 
 

@@ -43,7 +43,7 @@ def encode_frame(
         frame: The frame; ``image`` is ``(height, width, 3)`` uint8 BGR.
         encoding: ``raw`` or ``jpeg``.
         jpeg_quality: 1 to 100, for ``jpeg``.
-        sent_ns: Unix time in ns.
+        sent_ns: Unix time in ns at which it is sent.
         topic: Topic; by default that of the stream's frames.
 
     Raises:
@@ -66,7 +66,7 @@ def encode_notice(frame: Frame, token: bytes, ticket: int, sent_ns: int) -> list
         frame: The frame.
         token: Token of the segment.
         ticket: Ticket of the frame in the segment.
-        sent_ns: Unix time in ns.
+        sent_ns: Unix time in ns at which it is sent.
     """
     return _with_header(frame, "shm", PLACE.pack(token, ticket), sent_ns)
 

@@ -42,8 +42,8 @@ class _Stream:
         memory: Shared memory for readers on this machine.
         packed: A packed frame that has not been sent completely.
         sent: Number of frames by encoding.
-        packing_ns: Time for packing the last frame.
-        is_burst: Frames were just sent again, so an offer might leave no room for a new frame.
+        packing_ns: Time for packing the last frame, in ns.
+        is_burst: Whether frames were just sent again, so that an offer might leave no room for a new frame.
         report_at: When to report that its frames are held up, in monotonic seconds; 0 if they are not.
     """
 
@@ -61,15 +61,15 @@ class FramePublisher(Publisher):
     Pixels go through shared memory to receivers that have opened it, and through the socket to receivers
     that have reported that they can't. While any receiver of the lane has not answered yet, all get the
     pixels through the socket, so no frame is lost when receivers join or leave.
-    Frames that may be dropped are written into the next slot at once. Of the others, at most
-    ``wire.queue_frames`` are in flight: the next one waits until all receivers have copied the first.
+    Frames that may be dropped are written into the next slot immediately. Of the others, at most
+    ``wire.queue_frames`` are in flight: the next one waits until all receivers have copied the oldest.
     The frames of the last ``capture.replay_ms`` of each live stream are kept for receivers that request them.
 
     Args:
         endpoint: ``ipc://path`` or ``tcp://host:port``; port 0 lets the system choose.
-        wire: ``[wire]``.
+        wire: The ``[wire]`` section.
         security: Security policy of the link.
-        capture: ``[capture]``: encoding, quality, size of the shared memory.
+        capture: The ``[capture]`` section: encoding, quality and size of the shared memory.
         streams: Number of streams.
 
     Raises:
@@ -107,11 +107,11 @@ class FramePublisher(Publisher):
 
         Args:
             frame: The frame.
-            quality: Send it as JPEG of this quality, 1 to 100; 0 = as configured.
-            timeout_s: How long to wait for room, if the frame must not be dropped; 0 never waits.
+            quality: JPEG quality at which to send it, 1 to 100; 0 sends it as configured.
+            timeout_s: How long to wait for room, if the frame must not be dropped; 0 does not wait.
 
         Returns:
-            False if there was no room in time; the same frame can be sent again any number of times.
+            False if there was no room in time; the call can be repeated with the same frame.
 
         Raises:
             WireError: The image is invalid or larger than receivers accept.
@@ -125,7 +125,7 @@ class FramePublisher(Publisher):
         while (packed := self._pack(frame, stream, quality)) is None:
             if (left := deadline - time.monotonic()) <= 0:
                 return self._held(frame, stream)
-            time.sleep(min(left, pause_s))  # a reader's mark in memory does not wake this thread
+            time.sleep(min(left, pause_s))  # a reader's mark in shared memory does not wake this thread
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
             self._hear()
         stream.packed = packed
@@ -169,7 +169,7 @@ class FramePublisher(Publisher):
         return self._streams[stream_id].packing_ns
 
     def sent(self, stream_id: str) -> Counter[Encoding]:
-        """Number of frames sent of a stream, by encoding."""
+        """Number of frames of a stream that were sent, by encoding."""
         stream = self._streams.get(stream_id)
         return stream.sent if stream else Counter()
 
@@ -203,7 +203,7 @@ class FramePublisher(Publisher):
         return StreamMemory(stream_id, segments, self._most_shared, self._most_bytes, self._patience_s)
 
     def _held(self, frame: Frame, stream: _Stream) -> bool:
-        """Reports an every-frame stream that has been held up for long; always False."""
+        """Reports an every-frame stream that has been held up for a long time; always returns False."""
         now = time.monotonic()
         if not stream.report_at:
             stream.report_at = now + _HELD_S
@@ -232,7 +232,7 @@ class FramePublisher(Publisher):
         return packed
 
     def _with_pixels(self, packed: _Packed, frame: Frame, shared: SegmentReaders | None) -> _Packed:
-        """Adds the pixels to a notice for readers without access to shared memory; some may be new."""
+        """Adds a message with the pixels if some readers, perhaps new ones, can't open the shared memory."""
         noticed = [encoding for encoding, _ in packed.messages] == ["shm"]
         if shared and noticed and shared.without & self.audience.readers(frame.policy, frame.id.stream_id):
             topic = topics.without(frame.policy, shared.segment.token)

@@ -44,10 +44,10 @@ class FrameReceiver(LanedReceiver[ReceivedFrame]):
     Args:
         endpoints: Endpoints of the capture workers.
         role: Role to announce to them.
-        wire: ``[wire]``.
+        wire: The ``[wire]`` section.
         security: Security policy of the links.
         streams: Initial streams; None for all, present and future.
-        replay: Request recent frames of these streams: see ``begin``.
+        replay: Whether to request recent frames of these streams: see ``begin``.
 
     Raises:
         TransportError: An endpoint can't be connected to.
@@ -94,8 +94,8 @@ class FrameReceiver(LanedReceiver[ReceivedFrame]):
 
         Args:
             stream_id: The stream.
-            replay: If the stream is live, request the frames of the last ``capture.replay_ms``. They arrive
-                once, oldest first and before newer ones if time permits, and are marked as
+            replay: Whether to request the frames of the last ``capture.replay_ms`` if the stream is live.
+                They arrive once, oldest first and before newer ones if time permits, and are marked as
                 ``ReceivedFrame.replayed``.
         """
         if replay and not self.takes(stream_id):
@@ -112,7 +112,7 @@ class FrameReceiver(LanedReceiver[ReceivedFrame]):
         self._ask_no_more(stream_id)
 
     def send_feedback(self, feedback: Feedback) -> None:
-        """Sends the age of a stream's predictions to all capture workers; only the stream's own uses it."""
+        """Sends a stream's prediction age to all capture workers; only the stream's own worker uses it."""
         self._newest.notify(encode_feedback(feedback))
 
     @property
@@ -140,7 +140,7 @@ class FrameReceiver(LanedReceiver[ReceivedFrame]):
 
     def _accept(self, message: Message, parts: Sequence[Part]) -> ReceivedFrame | EndOfStream | None:
         if isinstance(message, FrameHeader | EndOfStream | Offer) and not self.takes(message.stream_id):
-            return None  # only the start of its name matches a subscription, or it was left
+            return None  # the stream was left, or its name only begins with that of a received one
         if isinstance(message, FrameHeader):
             replayed = topics.is_again(parts[0])
             if not (self._is_news(message, replayed) if self._asked_until else not replayed):
@@ -165,7 +165,7 @@ class FrameReceiver(LanedReceiver[ReceivedFrame]):
             self._newest_seen.clear()
 
     def _is_news(self, header: FrameHeader, replayed: bool) -> bool:
-        """Whether a frame is newer than all earlier ones of its stream, while past frames are sent again."""
+        """Whether to accept a frame: one that is sent again must be newer than any received before."""
         place, before = (header.session, header.epoch, header.seq), self._newest_seen.get(header.stream_id)
         if replayed and before is not None and place <= before:
             return False

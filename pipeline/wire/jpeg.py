@@ -38,7 +38,7 @@ def jpeg_size(data: memoryview) -> tuple[int, int]:
 
 
 def _frame_size(segment: memoryview) -> tuple[int, int]:
-    """Height and width from a "start of frame": precision, height, width, number of components."""
+    """Height and width from a "start of frame" segment: precision, height, width, number of components."""
     if len(segment) < 6 or segment[0] != 8 or segment[5] != 3:
         raise WireError("jpeg", "the JPEG image does not have three components of 8 bits")
     return int.from_bytes(segment[1:3], "big"), int.from_bytes(segment[3:5], "big")

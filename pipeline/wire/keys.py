@@ -19,7 +19,7 @@ from pipeline.base.program import PROGRAM
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 ALLOWED = Path("keys/allowed")
-"""Default of the folder of allowed keys."""
+"""Default folder of allowed keys."""
 _CREATE = f"create one with `{PROGRAM} keys new NAME`"
 _COPY = "copy it from the machine where it was created"
 _PUBLIC = """# Public key of {name}. Copy it to the machines at the other end of its links. To allow it there:
@@ -91,7 +91,7 @@ def allow(folder: Path, public_key_file: Path) -> Path:
 
 
 def load_public(file: Path) -> bytes:
-    """The public key in a file, which was created on this or another machine.
+    """The public key in a key file, created on this or another machine.
 
     Raises:
         SecurityError: The file can't be read or is not a key file.
@@ -163,7 +163,7 @@ def _make_folder(folder: Path) -> None:
 
 
 def _write(file: Path, text: str, mode: int) -> None:
-    """Creates a file with its final mode from the start."""
+    """Creates a file that has its final permissions from the start."""
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     except OSError as error:

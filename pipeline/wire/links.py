@@ -1,8 +1,8 @@
 """Detects and restores broken links.
 
-The connection of a dead process closes at once. A lost machine or a cut cable is detected by TCP: by its
-keep-alive on an idle link, and by its user timeout while data is unacknowledged, which suppresses the
-keep-alive. libzmq's heartbeats are disabled on purpose: a reader with a full queue can't answer them, so
+The connection of a dead process closes immediately. A lost machine or a cut cable is detected by TCP: by its
+keep-alive on an idle link, and by its user timeout on a link with unacknowledged data, where no keep-alive
+is sent. libzmq's heartbeats are disabled on purpose: a reader with a full queue can't answer them, so
 they disconnect peers that are merely slow, and if a connection breaks while its queue is full they abort the
 process (libzmq issues 3937 and 4767, present in 4.3.5).
 
@@ -46,7 +46,7 @@ def watch_link(sock: "zmq.Socket[bytes]", wire: WireConfig, patience: int = 1) -
 
     Args:
         sock: A socket that is not bound or connected yet.
-        wire: ``[wire]``. Keep-alive uses whole seconds.
+        wire: The ``[wire]`` section. Keep-alive uses whole seconds.
         patience: Multiple of ``heartbeat_timeout_ms`` for which data may stay unacknowledged.
     """
     timeout_s = wire.heartbeat_timeout_ms / 1000
@@ -108,13 +108,13 @@ class LinkWatch:
         return refused
 
     def keep(self, endpoints: Collection[str]) -> None:
-        """Forgets all other connections; late events about them are ignored."""
+        """Forgets the connections to all other endpoints; late events about them are ignored."""
         for known in (self.states, self._broken_at, self._causes, self._refusals):
             for endpoint in known.keys() - endpoints:
                 del known[endpoint]
 
     def given_up(self) -> dict[str, str]:
-        """Endpoints that must be disconnected and connected again, each reported once."""
+        """Endpoints that must be disconnected and connected again, with the cause; each is reported once."""
         limit = time.monotonic() - _GIVEN_UP_AFTER_S
         endpoints = [endpoint for endpoint, at in self._broken_at.items() if at < limit]
         for endpoint in endpoints:

@@ -10,7 +10,7 @@ _AGAIN_S = 2.0
 
 
 class Lookup:
-    """Resolves one host name, each time in a new thread because name servers can be slow.
+    """Resolves one host name, each time in a new thread, because name servers can be slow.
 
     Args:
         where: The address whose host is resolved.

@@ -20,7 +20,7 @@ class MemoryBudget:
 
     @property
     def is_used_up(self) -> bool:
-        """Whether the limit is reached, so that messages that can wait must wait."""
+        """Whether the limit is reached, so that messages that can wait are not read."""
         while self._freed:
             self._used -= self._freed.popleft()
         return self._used >= self._most_mb * 2**20

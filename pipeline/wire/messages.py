@@ -76,12 +76,12 @@ class FrameHeader(Identity, kw_only=True, frozen=True, tag="frame"):
         height: Rows.
         width: Columns.
         encoding: Encoding of the pixels.
-        policy: What to do when late.
+        policy: What to do with the frame when a worker is late.
         skipped: Frames of the session that capture itself dropped before this one.
         truth: Ground-truth label, from sources that provide it.
         movers: Ground-truth moving objects, from sources that provide them.
         full_size: Height and width that the source delivered, if capture has downscaled the frame.
-        smeared: Data was lost before decoding, and the decoder filled the gap with copied pixels.
+        smeared: Whether data was lost before decoding and the decoder filled the gap with copied pixels.
     """
 
     v: int = WIRE_VERSION
@@ -100,7 +100,7 @@ class FrameHeader(Identity, kw_only=True, frozen=True, tag="frame"):
 
     @property
     def decoded_bytes(self) -> int:
-        """Memory of the decoded image at the size that the source delivered."""
+        """Memory in bytes of the decoded image at the size that the source delivered."""
         height, width = self.source_size
         return height * width * 3
 
@@ -113,7 +113,7 @@ class FrameHeader(Identity, kw_only=True, frozen=True, tag="frame"):
 class EndOfStream(Identity, kw_only=True, frozen=True, tag="end"):
     """The source has ended permanently, or capture was stopped; ``seq`` is the number of frames captured.
 
-    Capture sends it after the last frame, inference forwards it after the last prediction.
+    Capture sends it after the last frame, and inference forwards it after the last prediction.
 
     Attributes:
         v: Wire version.
@@ -134,7 +134,7 @@ class Offer(msgspec.Struct, kw_only=True, frozen=True, tag="offer"):
     Attributes:
         v: Wire version.
         stream_id: Stream of the frames.
-        machine: Identifies the machine and its boot.
+        machine: Identifier of the machine and its current boot.
         pid: Process that owns the memory.
         descriptor: File descriptor in that process.
         inode: Inode of the memory.
@@ -232,14 +232,14 @@ class Prediction(Identity, kw_only=True, frozen=True, tag="prediction"):
         top: The top labels with their probabilities, best first.
         past: The past frames that it used, oldest first; its length is the depth, 0 to T.
         policy: Policy of the stream; ``every`` predictions wait for slow receivers, too.
-        generation: How often the stream has moved to another inference worker; readers reject older ones.
+        generation: How often the stream has moved to another inference worker; readers reject lower ones.
         spacing_ms: Configured time between past frames; 0 = consecutive frames.
         reset: Why the cache was emptied just before this frame, or None.
-        scored: The true label is known, and is the same for all frames that the prediction used.
+        scored: Whether the true label is known and the same for all frames that the prediction used.
         attention: Layout of the attention buffer, or None if there is none.
         motion_maps: Layout of the buffer with flow and mask, or None if there is none.
         things: Moving objects, most confident first; None from a network without dense motion.
-        camera: Motion of the camera; None from such a network, or without past frames.
+        camera: Motion of the camera; None without dense motion or without past frames.
         sight: Position of the reference view; None if there is none, or before the first search.
         received_ns: Unix time in ns at which inference received the frame.
         started_ns: Unix time in ns at which its step began.
@@ -277,7 +277,7 @@ class Prediction(Identity, kw_only=True, frozen=True, tag="prediction"):
 
 
 class BadPicture(Identity, kw_only=True, frozen=True, tag="bad_picture"):
-    """Replaces a prediction, in order with the others, if the image is unusable.
+    """Replaces a prediction if the image is unusable; sent in frame order with the predictions.
 
     Attributes:
         v: Wire version.

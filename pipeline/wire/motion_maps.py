@@ -20,7 +20,7 @@ _LEVEL = 1  # higher levels take several times as long and save only a few per c
 
 @dataclass(frozen=True, slots=True)
 class MotionMaps:
-    """Flow and mask of one frame, read-only; ``h x w`` places, 4 px of the model's input each.
+    """Flow and mask of one frame, read-only; ``h x w`` places, one every 4 px of the model's input.
 
     Attributes:
         flow: ``(T, 2, h, w)``: from each place to its position in each past frame, oldest first, x right and

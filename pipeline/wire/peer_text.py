@@ -23,7 +23,7 @@ def with_printable_text(message: T) -> T:
 
 
 def _printable(value: Any) -> Any:
-    """The same object if nothing had to be replaced."""
+    """The value with printable text; the same object if nothing had to be replaced."""
     match value:
         case str():
             return value if value.isprintable() else printable(value)

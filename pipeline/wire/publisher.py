@@ -1,4 +1,4 @@
-"""The sending end: one bound XPUB socket that drops messages for some readers and waits for others."""
+"""The sending end: one bound XPUB socket; it may drop ``newest`` messages but no ``every`` messages."""
 
 import errno
 import math
@@ -51,7 +51,7 @@ class Publisher(Closing):
 
     Args:
         endpoint: ``ipc://path`` or ``tcp://host:port``; port 0 lets the system choose.
-        wire: ``[wire]``.
+        wire: The ``[wire]`` section.
         security: Security policy of the link.
         queue: Largest number of messages queued per receiver. The default, ``wire.queue_frames``, suits the
             frames of one stream; all streams share the queue, so use ``wire.queue_frames`` per stream.
@@ -111,10 +111,10 @@ class Publisher(Closing):
         Args:
             parts: Topic, header, buffers.
             timeout_s: How long to wait for room (``every``), or until all receivers have acknowledged an end
-                of stream (``newest``, where a full queue would have dropped it). 0 never waits.
+                of stream (``newest``; it is repeated, because a full queue drops it). 0 does not wait.
 
         Returns:
-            False if the time was too short; the same message can be sent again any number of times. For the
+            False if the time was too short; the call can be repeated with the same message. For the
             end of a ``newest`` stream, False until all receivers have acknowledged it or timed out.
 
         Raises:
@@ -149,7 +149,7 @@ class Publisher(Closing):
         return wanted
 
     def pop_refused(self) -> list[str]:
-        """Reports of peers whose keys are not allowed or that sent too much; one per peer and minute."""
+        """Reports of peers whose keys are not allowed or that sent too much; at most one a minute each."""
         return self._upstream.rejects.pop_reports() + (self._gate.pop_reports() if self._gate else [])
 
     def refused_lately(self) -> str:
@@ -217,7 +217,7 @@ class Publisher(Closing):
         return True
 
     def _flush(self, timeout_s: float) -> None:
-        """Waits for the last end on each lane to be acknowledged, or else for a flush message."""
+        """Waits on each lane for an acknowledgement: of the last message if it is an end, else of a flush."""
         self._hear()
         deadline = time.monotonic() + timeout_s
         for lane, last in list(self._last.items()):

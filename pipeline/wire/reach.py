@@ -10,7 +10,7 @@ _TIMEOUT_S = 2.0
 
 
 class Reach:
-    """One attempt to connect to a tcp address, in a thread; the connection is closed at once.
+    """One attempt to connect to a tcp address, in a thread; the connection is closed immediately.
 
     Args:
         where: The address.

@@ -37,7 +37,7 @@ from pipeline.wire.subscriber import Subscriber, ready, wait_any
 
 _MOST_AGAIN = 256
 _MOST_DRAINED = 256
-_MOST_STATS = 64  # at once: each may be large
+_MOST_STATS = 64  # per call: each may be large
 _SEVERITY: tuple[LinkState, ...] = ("up", "waiting", "lost")
 T = TypeVar("T")
 
@@ -82,13 +82,13 @@ class Receiver(Closing, Generic[T]):
 
         Raises:
             TransportError: One of them can't be connected to.
-            SecurityError: There is no key for a server, or its public key is missing.
+            SecurityError: A server needs keys, and this machine's key or the server's public key is missing.
         """
         for subscriber in self._subscribers:
             subscriber.check_sources(sources)
 
     def replace_sources(self, sources: Sequence[tuple[Role, str]]) -> None:
-        """Connects to new endpoints and disconnects from those that are not listed any more.
+        """Connects to new endpoints and disconnects from those that are no longer listed.
 
         Args:
             sources: All endpoints, each with the role of the worker that listens there; already checked.
@@ -103,7 +103,7 @@ class Receiver(Closing, Generic[T]):
 
     @abstractmethod
     def _accept(self, message: Message, parts: Sequence[Part]) -> T | None:
-        """Converts a validated message to an item; None if the receiver itself has consumed it."""
+        """Converts a validated message into an item; None if the receiver itself has consumed it."""
 
     def _admitted(self, message: Message) -> None:
         """Called after a message has been accepted and registered in the census."""
@@ -136,7 +136,7 @@ class Receiver(Closing, Generic[T]):
 
 
 def _messages(parts: list[memoryview]) -> list[list[memoryview]]:
-    """Splits a multipart message; frames that are sent again arrive in one."""
+    """Splits a multipart message into messages: frames that are sent again arrive in one."""
     if not topics.is_again(parts[0]) or len(parts) > 1 + 2 * _MOST_AGAIN or len(parts) % 2 == 0:
         return [parts]
     return [[parts[0], *parts[place : place + 2]] for place in range(1, len(parts), 2)]
@@ -149,7 +149,7 @@ class LanedReceiver(Receiver[T | EndOfStream]):
         sources: Endpoints to connect to, each with the role of the worker that listens there.
         topics_of: Topic prefixes for a lane and a stream; for ``""`` those of all streams.
         role: Role to announce.
-        wire: ``[wire]``.
+        wire: The ``[wire]`` section.
         security: Security policy of the links.
         queue: Largest number of queued ``every`` messages.
         newest_queue: Largest number of queued ``newest`` messages.
@@ -206,7 +206,7 @@ class LanedReceiver(Receiver[T | EndOfStream]):
         return self._streams is None or stream_id in self._streams
 
     def lanes(self, every: bool = True) -> tuple[Subscriber, ...]:
-        """Subscribers for ``wait_any``; without ``every`` or memory for it, only the ``newest`` lane."""
+        """Subscribers for ``wait_any``; only ``newest`` if ``every`` is False or the memory is used up."""
         return (self._newest, self._every) if every and not self._budget.is_used_up else (self._newest,)
 
     def poll(self, timeout_s: float = 0.0, max_every: int = 64) -> list[T | EndOfStream]:
@@ -217,11 +217,11 @@ class LanedReceiver(Receiver[T | EndOfStream]):
 
         Call it often, ideally from a thread that fills a ring. Between two calls, ``wire.queue_frames``
         ``newest`` frames of each of 16 streams can be queued, at most 64 in total, plus those in the
-        publisher's queue; further frames are lost. Queued frames age, so keep only the newest.
+        publisher's queue; further frames are lost. Frames get older in the queue, so keep only the newest.
 
         Args:
             timeout_s: How long to wait for the first message.
-            max_every: Largest number of ``every`` messages; 0 does not wait for them either.
+            max_every: Largest number of ``every`` messages; with 0, the call does not wait for them either.
         """
         found = ready(timeout_s, self.lanes(max_every > 0))
         taken = []
@@ -240,7 +240,7 @@ class PredictionReceiver(LanedReceiver[ReceivedPrediction | BadPicture]):
 
     Args:
         endpoints: Endpoints of the inference workers.
-        wire: ``[wire]``.
+        wire: The ``[wire]`` section.
         security: Security policy of the links.
 
     Raises:
@@ -263,7 +263,7 @@ class PredictionReceiver(LanedReceiver[ReceivedPrediction | BadPicture]):
         self._answered: dict[str, tuple[int, int, int]] = {}
 
     def ask_for_view(self, wanted: TakeView) -> None:
-        """Sends a view request to all inference workers; only the stream's own one acts on it."""
+        """Sends a view request to all inference workers; only the one that has the stream acts on it."""
         self._newest.notify(encode_take_view(wanted))
 
     def _accept(
@@ -327,7 +327,7 @@ class StatsReceiver(Receiver[WorkerStats]):
 
     Args:
         endpoints: Endpoints for the statistics of each role's workers.
-        wire: ``[wire]``.
+        wire: The ``[wire]`` section.
         security: Security policy of the links.
 
     Raises:

@@ -1,7 +1,7 @@
 """CURVE security: key files, allowed peers, and when a link may be unencrypted.
 
 A machine has one key pair for its connections, and accepts peers whose public key is in its folder of allowed
-keys. Links between machines are encrypted and authenticated, or rejected.
+keys. Links between machines must be encrypted and authenticated, unless ``security.insecure`` is set.
 """
 
 import shlex
@@ -54,7 +54,8 @@ class SecurityPolicy:
             The gate that checks peers' keys, to be joined after the socket is closed; None without CURVE.
 
         Raises:
-            SecurityError: The address can be reached from elsewhere and there is no key for it.
+            SecurityError: The address can be reached from other machines, and this machine has no key or no
+                folder of allowed keys.
         """
         self.check_server(address)
         if self._own is None or address.kind == "ipc":
@@ -138,7 +139,7 @@ class SecurityPolicy:
 class Gate:
     """Handles libzmq's authentication requests (ZAP, RFC 27) with the folder of allowed keys.
 
-    The folder is read for each new connection, so that new keys work at once, and every second, so that
+    The folder is read for each new connection, so that new keys work immediately, and every second, so that
     connections of removed keys can be closed. Create the gate before the socket is bound: without one, libzmq
     accepts every key.
 
@@ -181,7 +182,7 @@ class Gate:
         return self._rejects.pop_reports()
 
     def lately(self) -> str:
-        """Peers rejected in the last ten seconds, and how to allow them; they retry. Empty if none."""
+        """Peers rejected in the last ten seconds (they retry), and how to allow them; empty if none."""
         since = time.monotonic() - _LATELY_S
         peers, commands = [], []
         for key, (peer, at) in list(self._lately.items()):

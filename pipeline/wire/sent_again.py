@@ -33,7 +33,7 @@ class _Stream:
         frames: The frames, oldest first.
         nbytes: Total size in bytes.
         due: Readers that are still to receive them.
-        joining: Readers that asked since the last frame; they may have missed it.
+        joining: Readers that asked since the last frame and may miss the next one.
         asked: Times of recent requests, in monotonic seconds.
     """
 
@@ -90,7 +90,7 @@ class SentAgain:
                 break
 
     def ask(self, name: bytes, stream_id: str) -> None:
-        """Registers a reader's request for the frames of a stream, or of all streams if it is empty."""
+        """Registers a reader's request for the frames of a stream, or of all if ``stream_id`` is empty."""
         for one in [stream_id] if stream_id else list(self._streams):
             stream, now = self._streams.get(one), time.monotonic()
             if stream is None or (len(stream.asked) == _MOST_READERS and now - stream.asked[0] < _WINDOW_S):
@@ -123,7 +123,7 @@ class SentAgain:
             self.send(stream_id, send)
 
     def give_up(self, stream_id: str) -> None:
-        """Cancels the pending frames of a stream, because a newer frame is sent now."""
+        """Cancels the pending frames of a stream, because a newer frame is about to be sent."""
         if stream := self._streams.get(stream_id):
             stream.due.clear()
 

@@ -12,7 +12,7 @@ _EVENTS, _NOBLOCK, _MORE = int(zmq.EVENTS), int(zmq.NOBLOCK), int(zmq.SNDMORE)
 def monitor(sock: "zmq.Socket[bytes]", events: int) -> "zmq.Socket[bytes]":
     """A socket that receives connection events of another one; close it after ``sock.disable_monitor()``.
 
-    Its queue is unbounded: with a bound, libzmq would block all sockets of the context while it is full.
+    Its queue is unbounded: with a limit, libzmq would block all sockets of the context while it is full.
     """
     endpoint = f"inproc://monitor.{sock.FD}"
     sock.monitor(endpoint, events)
@@ -61,7 +61,7 @@ def user(part: zmq.Frame) -> str:
 
 
 def descriptor(part: zmq.Frame) -> int:
-    """File descriptor of the connection that a message part came through."""
+    """File descriptor of the connection that a message part arrived through."""
     return int(part.get(zmq.SRCFD))
 
 

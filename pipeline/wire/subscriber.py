@@ -1,4 +1,4 @@
-"""One SUB socket connected to all publishers of a kind, for all receivers."""
+"""One SUB socket connected to all publishers of one kind; all receivers are built on it."""
 
 import contextlib
 import time
@@ -31,11 +31,11 @@ class Subscriber:
         sources: Endpoints to connect to, each with the role of the worker that listens there.
         lane: The lane that it receives.
         subscriptions: Topic prefixes, in the order in which publishers see them.
-        wire: ``[wire]``.
+        wire: The ``[wire]`` section.
         security: Security policy of the links.
         queue: Largest number of messages queued for ``receive``.
-        whole: Receive all streams of the lane; otherwise those added with ``begin``.
-        most_bytes: Largest part of a message; by default ``wire.max_frame_mb``.
+        whole: Whether to receive all streams of the lane; otherwise only those added with ``begin``.
+        most_bytes: Size limit of a part of a message; by default ``wire.max_frame_mb``.
         role: Role of the reading worker; prefix of ``name``.
 
     Attributes:
@@ -43,9 +43,9 @@ class Subscriber:
         lane: The lane that it receives.
 
     Raises:
-        TransportError: An endpoint can't be connected to. An unknown host name does not raise: it is retried
+        TransportError: An endpoint can't be connected to. An unknown host name is no error: it is retried
             until it resolves, and reported by ``pop_troubles``.
-        SecurityError: There is no key for a server, or its public key is missing.
+        SecurityError: A server needs keys, and this machine's key or the server's public key is missing.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Subscriber:
             raise
 
     def receive(self) -> tuple[list[memoryview], zmq.Frame] | None:
-        """The next message, without a copy, and a frame of it for ``sockets.peer``; None if there is none."""
+        """The next message, not copied, and its first frame for ``sockets.peer``; None if there is none."""
         while sockets.waits(self.socket):
             frames = sockets.receive(self.socket)
             parts = [frame.buffer for frame in frames]
@@ -101,7 +101,7 @@ class Subscriber:
             self.socket.subscribe(subscription)
 
     def leave(self, stream_id: str, subscriptions: Sequence[bytes]) -> None:
-        """Unsubscribes from a stream of ``begin``; messages in flight may still arrive."""
+        """Unsubscribes from a stream added with ``begin``; messages in flight may still arrive."""
         for subscription in (topics.reader(self.lane, self.name, stream_id), *subscriptions):
             self.socket.unsubscribe(subscription)
 
@@ -114,7 +114,7 @@ class Subscriber:
         self.socket.unsubscribe(topics.again(self.name, stream_id))
 
     def notify(self, topic: bytes) -> None:
-        """Notifies all publishers by subscribing and unsubscribing."""
+        """Sends a notice to all publishers, by subscribing to it as a topic and unsubscribing again."""
         self.socket.subscribe(topic)
         self.socket.unsubscribe(topic)
 

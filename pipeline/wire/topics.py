@@ -7,7 +7,7 @@
     (one of these)end                               the end of that stream
     s.                                              statistics of one worker
     offer.<lane>.<stream_id>.                       offer of shared memory for frames: see ``segment``
-    a.<lane>.<segment>.                             frames with pixels, for readers that can't open it
+    a.<lane>.<segment>.                             frames with pixels, for readers without the segment
     flush.<lane>.                                   request to acknowledge all earlier messages
     again.<reader>.<stream_id>                      the last frames of a live stream, for one reader
 
@@ -28,7 +28,7 @@ Receivers send notices to their publishers as subscriptions, which publishers ca
     age.<packed version, Feedback>                 age of predictions, from inference to capture
     view.<packed version, TakeView>                request for a new view, from sink to inference
     opened.<segment>.<reader>                      the reader has opened the shared memory
-    closed.<segment>.<reader>                      the reader can't open it
+    closed.<segment>.<reader>                      the reader can't open the shared memory
 
 The name of a reader is its role and a random number.
 """
@@ -42,7 +42,7 @@ from pipeline.base.role_names import Role
 
 STATS = b"s."
 MAX_BYTES = 512
-"""Longer than any of these topics: a stream id has at most 64 characters of 4 bytes."""
+"""Longer than any of these topics: a stream id has at most 240 bytes."""
 _AGAIN = b"again."
 _END = b".end"
 _AGE = b"age."
@@ -90,7 +90,7 @@ def without(lane: Policy, segment: bytes) -> bytes:
 
 
 def is_without(topic: bytes, lane: Policy) -> bool:
-    """Whether this is a topic of ``without``."""
+    """Whether this is a topic as returned by ``without``."""
     return topic.startswith(b"a.%b." % lane.encode()) and len(topic) == len(without(lane, bytes(16)))
 
 
@@ -131,7 +131,7 @@ def again(name: bytes, stream_id: str = "") -> bytes:
 
 
 def is_again(topic: bytes | memoryview) -> bool:
-    """Whether a message of this topic has frames that are sent again."""
+    """Whether a message of this topic contains frames that are sent again."""
     return bytes(topic[: len(_AGAIN)]) == _AGAIN
 
 
@@ -164,7 +164,7 @@ def role(lane: Policy, name: Role) -> bytes:
 
 
 def reader(lane: Policy, name: bytes, stream_id: str = "") -> bytes:
-    """Notice that announces a reader of a stream, or of all streams of the lane, so that publishers wait."""
+    """Notice that announces a reader of a stream, or all of the lane, so that publishers wait for it."""
     return b"reader.%b.%b.%b" % (lane.encode(), name, stream_id.encode())
 
 
@@ -194,7 +194,7 @@ def view_of(notice: bytes) -> bytes | None:
 
 
 def opened(segment: bytes, name: bytes) -> bytes:
-    """Notice that a reader has a segment open; active while it is open."""
+    """Notice that a reader has a segment open; the subscription lasts as long as it is open."""
     return b"opened.%b.%b" % (segment.hex().encode(), name)
 
 

@@ -41,13 +41,14 @@ class _Peer:
 
 
 class Upstream:
-    """Receives the notices of an XPUB socket; create it before the socket is bound, use it in its thread.
+    """Receives the notices of an XPUB socket; used by the socket's thread.
 
-    Peers are distinguished by their address. Peers on an ipc path have none and are never disconnected.
+    Create it before the socket is bound. Peers are distinguished by their address. Peers on an ipc path have
+    none and are never disconnected.
 
     Args:
         sock: The socket.
-        kind: Kind of its endpoint.
+        kind: Kind of the socket's endpoint.
 
     Attributes:
         rejects: Disconnected peers.
@@ -79,7 +80,7 @@ class Upstream:
             yield frame.bytes
 
     def cut_unless(self, admitted: Callable[[str], bool]) -> None:
-        """Closes the connections of users that are no longer admitted and have subscribed at least once."""
+        """Closes the connections of users that are no longer admitted and have sent a notice."""
         for number, (user, address) in list(self._users.items()):
             if not admitted(user):
                 del self._users[number]

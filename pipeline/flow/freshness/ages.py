@@ -24,7 +24,7 @@ class Feedback(msgspec.Struct, frozen=True):
             between the clocks of inference and capture, as does ``transit_ms``.
         transit_ms: 90th percentile of the time from capture to arrival at inference.
         step_ms: Median duration of a step.
-        since_ns: Capture time of the oldest of these frames, on capture's clock.
+        since_ns: Capture time of the oldest frame of these predictions, on capture's clock.
     """
 
     stream_id: StreamId
@@ -56,7 +56,7 @@ class AgeLog:
     def add(
         self, session: int, *, capture_ns: int, received_ns: int, started_ns: int, predicted_ns: int
     ) -> None:
-        """Records the session of one prediction and its times, Unix ns."""
+        """Records the session of one prediction and its times, in Unix ns."""
         self._session = session
         self._since_ns = min(self._since_ns, capture_ns) if self._ages else capture_ns
         self._ages.append(predicted_ns - capture_ns)

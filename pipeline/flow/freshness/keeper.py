@@ -19,7 +19,7 @@ _ENOUGH_REPORTS = 4
 
 @dataclass
 class _KeptStream:
-    """One live stream: its control, inference's clock, and its frames so far."""
+    """One live stream: its control, the offset of inference's clock, and its frame rate, size and stride."""
 
     control: FreshnessControl
     lead: ClockLead = field(default_factory=ClockLead)
@@ -43,7 +43,7 @@ class FreshnessKeeper:
     """Adjusts the knobs of capture's live streams; does nothing without a maximum age.
 
     Args:
-        freshness: ``[freshness]``.
+        freshness: The ``[freshness]`` section.
         quality: Configured JPEG quality; 0 if frames are not sent as JPEG.
         notify: Receives human-readable events.
     """

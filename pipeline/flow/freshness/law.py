@@ -26,7 +26,7 @@ _ORDER: Final[dict[Cause, tuple[Knob, ...]]] = {
 
 _S: Final = 1_000_000_000
 _LOOK_NS: Final = _S // 2
-"""Interval between evaluations: two reports from inference, so that one outlier has no effect."""
+"""Interval between evaluations; it spans two reports from inference, so that one outlier has no effect."""
 _SILENCE_NS: Final = 3 * _S
 """Time without a report after which inference counts as silent."""
 _SETTLE_NS: Final = 5 * _S
@@ -37,7 +37,7 @@ _HOLD_NS: Final = 3 * _S
 """Time with headroom before a knob goes up by one step; doubled after each failed attempt."""
 _LONGEST_HOLD_NS: Final = 120 * _S
 _PROBE_NS: Final = 15 * _S
-"""If predictions are late within this time after a step up, the step up was the cause."""
+"""If predictions are late within this time after a step up, the step up counts as the cause."""
 _PROVEN_NS: Final = 60 * _S
 """If predictions are on time for this long after a step up, the knob's wait is reset."""
 _PAUSE_NS: Final = 60 * _S
@@ -52,7 +52,7 @@ _ROOM: Final = 0.6
 _FALLING: Final = 0.9
 """If the age is below this fraction of the last one, it is falling by itself."""
 _HELPED: Final = 0.8
-"""Fraction of the age at the start of a late spell below which turning down has helped."""
+"""Fraction of the age at the start of a late spell below which turning down counts as having helped."""
 
 
 @dataclass
@@ -83,7 +83,7 @@ class _LateSpell:
 
 
 class FreshnessControl:
-    """The knobs of one stream.
+    """Controls the knobs of one stream.
 
     Args:
         target_ms: Target age of predictions.
@@ -94,7 +94,7 @@ class FreshnessControl:
         target_ms: Target age of predictions.
         knobs: Current settings.
         age_ms: Age at the last evaluation; None before the first.
-        turns: How often each knob was turned, ``"stride down"``, ``"stride back"`` ...
+        turns: How often each knob was turned, by name and direction, such as ``"stride down"``.
     """
 
     def __init__(self, target_ms: float, limits: Limits, quality: int = 0) -> None:

@@ -106,7 +106,7 @@ class Windows:
                 known.window.give_back(known.read)
 
     def sweep(self) -> None:
-        """Releases segments that have been unused for long, if no message is waiting."""
+        """Releases segments that have been unused for a long time, if no message is waiting."""
         now = time.monotonic()
         if now < self._sweep_at or self._subscriber.socket.poll(0):
             return

@@ -20,10 +20,10 @@ class SegmentReaders:
     Attributes:
         segment: The segment.
         sent: Ticket of the last frame that was sent.
-        done: For each reader that has it open, the last ticket that was sent before it opened.
+        done: For each reader that has it open, the last ticket that was sent before it opened the segment.
         without: Readers that can't open it.
-        doubted: Readers that report it as open although their seat is unmarked; since when, in monotonic
-            seconds.
+        doubted: For each reader that reports it as open although its seat is unmarked, since when, in
+            monotonic seconds.
         ignored: Readers that were doubted for too long. The publisher neither waits for them nor sends them
             pixels until their seat is marked.
         answers: Number of connections by answer and reader name. A reader may reconnect before its lost
@@ -87,7 +87,7 @@ class SegmentReaders:
         return wrong
 
     def ready(self, readers: Set[bytes]) -> bool:
-        """Whether at least one reader has it open, and all others are known not to."""
+        """Whether at least one reader has it open, and all others are ignored or known not to open it."""
         done = self.done.keys()
         return readers <= done or (
             readers <= done | self.without | self.ignored and not readers.isdisjoint(done)
@@ -107,7 +107,7 @@ class SegmentReaders:
 
 
 def count(answers: Counter[Key], what: Key, came: bool) -> bool:
-    """Adds or removes a connection with an answer; True for each added one and for the last removed one."""
+    """Adds or removes a connection; returns True for each added one, and for the last one removed."""
     if came:
         if what not in answers and len(answers) >= MOST_NOTICES:
             return False

@@ -1,9 +1,9 @@
 """A segment of shared memory: a ring of frame slots in a memfd.
 
 The writer creates the memory and offers it; a reader on the same machine opens it through
-``/proc/<pid>/fd/<n>``. It has no name, so a killed process leaves nothing behind: the memory is freed with
-the last process that maps it. It is sealed against shrinking, so that a reader can't be made to read past its
-end.
+``/proc/<pid>/fd/<n>``. It has no name, so a killed process leaves nothing behind: the memory is freed
+when the last process that maps it has ended. It is sealed against shrinking, so that a reader can't be made
+to read past its end.
 
 Each slot has a sequence number: odd during a write, ``2 * ticket + 2`` when it holds the frame with that
 ticket. A reader compares it before and after its copy, and so detects torn frames.
@@ -46,7 +46,7 @@ assert _LINE * (MOST_SLOTS + 1) <= _PAGE
 
 
 class SegmentError(Exception):
-    """Shared memory can't be created or opened; the text has the reason."""
+    """Shared memory can't be created or opened; the message gives the reason."""
 
 
 class Segment:
@@ -97,7 +97,7 @@ class Segment:
         )
 
     def write(self, ticket: int, image: Image) -> None:
-        """Copies an image into the slot of ``ticket``, over the frame of ``slots`` tickets ago."""
+        """Copies an image into the slot of ``ticket``, replacing the frame of ``slots`` tickets ago."""
         place = ticket % self.slots
         self._numbers[place] = 2 * ticket + 1
         _fence()
@@ -180,7 +180,7 @@ class Window:
         self._name, self._seat = 0, 0
 
     def sit(self, reader: bytes) -> bool:
-        """Marks the reader's seat as open; False if it has no seat (yet, or any more)."""
+        """Marks the reader's seat as open; False if it has no seat yet, or no longer has one."""
         self._name = _number(reader)
         names = self._marks[::2].tolist()
         if self._name not in names:
@@ -225,7 +225,7 @@ class Window:
 
 @cache
 def machine() -> str:
-    """Identifies this machine and its boot."""
+    """Identifier of this machine and its current boot; empty if unknown."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text("utf-8").strip()
     except OSError:

@@ -19,7 +19,7 @@ class StreamMemory:
 
     Args:
         stream_id: The stream, for events.
-        segments: All segments of the publisher, by token in hexadecimal; this one is added.
+        segments: All segments of the publisher, by token in hexadecimal; this stream's is added.
         most_shared: Limit of a segment in bytes.
         most_bytes: Largest frame that receivers accept.
         patience_s: How long to wait for a reader that reports the memory as open but has not opened it.
@@ -94,7 +94,7 @@ class StreamMemory:
             self._readers, self._frame_bytes = None, 0
 
     def _make(self, size: int) -> None:
-        """Replaces the memory by one for frames of this size; keeps the old one on failure.
+        """Replaces the memory with one for frames of this size; keeps the old one on failure.
 
         It grows by at least half, because all readers must open each new segment and keep the old one for a
         while.
