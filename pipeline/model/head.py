@@ -41,7 +41,7 @@ class GridHead(nn.Module):
 
 
 def _shares(cells: int, device: torch.device) -> Tensor:
-    """``(6, cells)``: the share of each sixth of a side that lies in each of its cells.
+    """``(6, cells)``: for a side cut into ``cells`` cells, the share of each sixth that lies in each cell.
 
     Created on the device: a copy from the host can't be part of a CUDA graph.
     """

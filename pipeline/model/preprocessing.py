@@ -13,7 +13,7 @@ _USUAL: Size = (480, 640)  # of webcams
 
 @dataclass(frozen=True, slots=True)
 class Preprocessing:
-    """Resized to a square or with the aspect ratio kept, RGB, 0 to 1, then normalised per channel.
+    """RGB, resized to a square or with the aspect ratio kept, scaled to 0 ... 1, then normalised by channel.
 
     Attributes:
         size: Rows and columns in pixels; with ``keep_aspect``, the longer side.

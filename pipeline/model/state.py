@@ -126,7 +126,8 @@ def gather(streams: Sequence[Sequence[Entry | None]], empty: State) -> State:
         The state of ``len(streams)`` streams.
 
     Raises:
-        ValueError: A stream has the wrong number of slots, or an entry has another model or frame size.
+        ValueError: A stream has the wrong number of slots, or an entry is from another model or
+            for another frame size.
     """
     blank = _blank(empty)
     for slots in streams:
@@ -147,7 +148,7 @@ def entry_of(parts: Sequence[Tensor], empty: State) -> Entry:
     """An entry from its present parts, in order.
 
     Raises:
-        ValueError: The parts have another model, frame size or dtype.
+        ValueError: The parts are from another model, or for another frame size or dtype.
     """
     wanted = [(part.shape, part.dtype) for part in _blank(empty) if part is not None]
     if [(part.shape, part.dtype) for part in parts] != wanted:

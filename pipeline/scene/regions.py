@@ -27,11 +27,11 @@ _FASTEST = 100.0
 _JOINED = 1 / 48
 """Gaps up to this share of the image's width are closed."""
 _APART = 4.5
-"""Least distance of two motions that differ, in spreads (3.5 for the halves of a uniform spread)."""
+"""Minimum difference of two motions, as a multiple of their spread (3.5 for halves of an even spread)."""
 _APART_SPEED = 0.02
-"""Least distance of two motions that differ, in widths per second."""
+"""Minimum difference of two motions, in widths per second."""
 _APART_SHARE = 0.5
-"""Least distance of two motions that differ, as a share of the faster one."""
+"""Minimum difference of two motions, as a share of the faster one."""
 _EVEN = _APART_SPEED / 4
 """Velocities with a smaller spread, in widths per second, belong to one motion."""
 _CONNECTED = 0.7

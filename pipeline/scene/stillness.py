@@ -18,7 +18,7 @@ _LOW, _STEP = 0.1, 0.05
 
 
 class Stillness:
-    """Measures how long the image of one stream has been unchanged, and how long it usually is at most.
+    """Measures how long the image of one stream has been unchanged, and for how long it usually is at most.
 
     Each image is compared with the first one of its run, so that slow changes add up.
     """

@@ -34,7 +34,7 @@ _FINEST = 0.001  # of the budget; rich averages the speed over the last thousand
 
 
 class Reporter:
-    """Context manager around one run.
+    """Context manager that reports the progress of one run.
 
     When a run is resumed, its file is appended to; lines newer than the resumed step are removed first,
     because they will be written again.
@@ -110,7 +110,7 @@ class Reporter:
         """Reports progress during the block; without a terminal, at least every ``silence_s`` seconds.
 
         Args:
-            done: The share of the budget used before, 0 to 1.
+            done: The share of the budget used before the block, 0 to 1.
         """
         self._done = done
         self._done_s = time.monotonic()
@@ -129,7 +129,7 @@ class Reporter:
 
     @contextmanager
     def validating(self) -> Iterator[None]:
-        """Says in the progress lines of the block that a validation runs."""
+        """Shows in the progress lines of the block that a validation is running."""
         self._validating = True
         try:
             yield

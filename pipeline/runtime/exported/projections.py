@@ -31,14 +31,14 @@ class ProjectedBackbone(nn.Module):
         self.backbone, self.projections, self.pyramid = backbone, nn.ModuleDict(projections), pyramid
 
     def features(self, images: Tensor, stages: Sequence[str]) -> dict[str, Tensor]:
-        """As ``ResNetCBAM.features``, without stages that have no projection."""
+        """Like ``ResNetCBAM.features``, but projected; stages without a projection are left out."""
         maps = self.backbone.features(images, stages)
         projected = {stage: projection(maps[stage]) for stage, projection in self.projections.items()}
         return projected if self.pyramid is None else projected | self.pyramid(maps)
 
 
 class Columns(nn.Module):
-    """Replaces a projection that is already computed: selects its columns."""
+    """Replaces a projection that the backbone already computes: selects its columns."""
 
     def __init__(self, first: int, last: int) -> None:
         super().__init__()

@@ -31,7 +31,7 @@ class _Thing(NamedTuple):
 
 
 class SpeedScore:
-    """Collects velocity errors of the objects of one sequence; their flow is the median over pixels."""
+    """Collects velocity errors of the objects of one sequence; the flow of each is its median."""
 
     def __init__(self) -> None:
         """Starts empty."""

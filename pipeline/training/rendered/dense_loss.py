@@ -84,9 +84,9 @@ def dense_loss(motion: Motion, trace: Trace, truth: Truth, past: Tensor) -> Dens
 def _thing_weight(truth: Truth) -> Tensor:
     """Weight of each position, ``(n, h, w)``, at least 1.
 
-    A distant person covers a few of thousands of positions: without weights, a network that predicts the
-    background there has a low loss. The surroundings get the same weight, or they would be predicted as
-    moving too.
+    A distant person covers only a few of the thousands of positions: without weights, a network that predicts
+    the background there has a low loss. The surroundings get the same weight; otherwise they would be
+    predicted as moving too.
     """
     owner, moving = truth.owner.flatten(1).long(), truth.moving.flatten(1).float()
     areas = torch.zeros((len(owner), _LAYERS), device=owner.device).scatter_add(1, owner, moving)
