@@ -93,7 +93,7 @@ class DynamicQueryGenerator(nn.Module):
         self.query_proj = nn.Linear(input_dim, d_model)
 
     def forward(self, input_features: Tensor) -> Tensor:
-        """``(B, S, C)`` to ``(B, S, D)``."""
+        """Queries ``(B, S, D)`` of features ``(B, S, C)``."""
         queries: Tensor = self.query_proj(input_features)
         return queries
 
@@ -171,7 +171,7 @@ class AttentionLayer(nn.Module):
         Args:
             query: ``(B, S, D)``.
             keys: ``(B, T, S_k, D)``, as returned by ``project``.
-            values: The same.
+            values: Of the same shape.
             valid: ``(B, T)`` bool: which slots hold a frame.
             here: Position embeddings of the queries, ``(S, D)``.
             there: Position embeddings of the keys, ``(S_k, D)``.

@@ -21,7 +21,7 @@ def kqv_info(
     Args:
         maps: The last feature map of each frame, oldest first, ``(B, C, rows, columns)``.
         keys: ``(B, T, S_k, D)``.
-        values: The same.
+        values: Of the same shape.
         query: ``(B, S, D)``.
         attended_output: ``(B, S, D)``.
         attention_weights: ``(B, S, T * S_k)``.

@@ -30,7 +30,7 @@ class GridHead(nn.Module):
         self.mix = nn.Linear(_CELLS * _CELLS * _CHANNELS, _WIDTH)
 
     def forward(self, tokens: Tensor, rows: int, columns: int) -> Tensor:
-        """Tokens ``(B, rows * columns, D)`` to ``(B, width)``."""
+        """Pools tokens ``(B, rows * columns, D)`` into vectors ``(B, width)``."""
         places = F.gelu(self.place(tokens))
         if (rows, columns) != (_CELLS, _CELLS):
             down, across = (_shares(cells, places.device) for cells in (rows, columns))

@@ -64,7 +64,7 @@ class StreamHistory(Generic[K]):
         self._spacing_ns = round(spacing_ms * 1e6)
         self._frames: deque[Remembered[K]] = deque()
         self._intervals: deque[int] = deque(maxlen=_INTERVALS)
-        self._last_ns: int | None = None  # of the frame that starts the next interval
+        self._last_ns: int | None = None  # time of the frame that starts the next interval
 
     def __len__(self) -> int:
         return len(self._frames)

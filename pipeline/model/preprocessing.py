@@ -8,7 +8,7 @@ MULTIPLE_PX = 32
 """With the aspect ratio kept, both sides are multiples of this, so that the grids of all stages align."""
 Size = tuple[int, int]
 """Rows and columns of an image in pixels."""
-_USUAL: Size = (480, 640)  # of webcams
+_USUAL: Size = (480, 640)  # typical of webcams
 
 
 @dataclass(frozen=True, slots=True)

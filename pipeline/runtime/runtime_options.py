@@ -19,7 +19,7 @@ class CalibrationClips(Protocol):
 
     @property
     def frames(self) -> npt.NDArray[np.uint8]:
-        """``(n, T + 1, size, size, 3)`` uint8, red-green-blue, oldest first."""
+        """The frames ``(n, T + 1, size, size, 3)`` uint8, red-green-blue, oldest first."""
 
     @property
     def labels(self) -> list[str]:

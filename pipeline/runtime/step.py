@@ -97,8 +97,8 @@ class Step:
         remember: Returns the memories, and the number of passes for them.
 
     Attributes:
-        results: See above.
-        backbone_passes: Those of ``remember`` are added once it has run.
+        results: One per stream.
+        backbone_passes: Number of backbone passes; those of ``remember`` are added once it has run.
     """
 
     def __init__(

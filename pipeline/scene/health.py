@@ -44,10 +44,10 @@ _NOISE = {True: 0.005, False: 0.1}  # learning rate, by whether the measured noi
 _LAMPS = 0.01  # a dark image with this share of sharp blocks is a night scene
 _LEAST_SHARP = 0.12  # a view whose usual share of sharp blocks is lower is not judged
 _LEFT = 0.4  # share of the usual sharp blocks; with fewer, detail was lost
-_DOUBTFUL_LEFT, _DOUBTFUL = 0.6, 0.1  # below the first share, learning slows to the second
+_DOUBTFUL_LEFT, _DOUBTFUL = 0.6, 0.1  # with a smaller share, learning slows by this factor
 _SAME_VIEW, _STEADY_VIEW = 0.5, 0.6  # correlation
 _LEAST_LIGHT = 0.35
-_FLAT = 0.6  # of the usual contrast of the coarse image
+_FLAT = 0.6  # share of the usual contrast of the coarse image; below it, the image is flat
 _DARK_LEVEL, _DARK_RANGE = 20.0, 16.0  # grey levels
 _WHITE, _WHITE_SHARE, _WHITE_LEFT = 250.0, 0.8, 0.6
 
@@ -58,7 +58,7 @@ class Health(NamedTuple):
     """Health of a stream's images.
 
     Attributes:
-        state: The state.
+        state: ``ok``, or the kind of fault.
         for_s: Seconds since it began.
         ok_for_s: In a bad state, seconds for which the images have looked good again.
         why: Measurements of the newest image, by name.

@@ -206,7 +206,7 @@ def _second_motion(velocities: Array) -> npt.NDArray[np.bool_] | None:
     (xx, xy), (_, yy) = (around.T @ around / len(around)).tolist()
     if math.sqrt(xx + yy) < _EVEN:
         return None
-    angle = math.atan2(2 * xy, xx - yy) / 2  # of the axis of largest variance
+    angle = math.atan2(2 * xy, xx - yy) / 2  # direction of the axis of largest variance
     guess = around @ np.array([math.cos(angle), math.sin(angle)], np.float32) > 0
     within, second, centres = cv2.kmeans(
         velocities,

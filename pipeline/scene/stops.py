@@ -51,7 +51,7 @@ class Stop:
 
     Attributes:
         thing: As it was last seen before it stopped.
-        since: When that was.
+        since: When it was last seen before it stopped.
         id: The thing's id; None if it will get a new one when it moves on.
         is_told: Whether an event has reported it.
         ended: When it moved on; None while it stands.
@@ -70,9 +70,9 @@ class _Way:
 
     Attributes:
         thing: As it was last seen.
-        last: When that was.
+        last: When it was last seen.
         first: When it was first seen, or seen again.
-        rest: Since when it has stayed within its reach.
+        rest: Time since which it has stayed within its reach.
         place: Centre of its box at that time.
         drift: Displacement since then from its own motion, right and up.
         travelled: Distance travelled, decaying over time.

@@ -85,7 +85,7 @@ class Border:
         return ahead > _BACKWARD * math.hypot(x, y)
 
     def _nearest(self, point: Point) -> "_Near":
-        """The nearest point of the line; at a bend its ``right`` is the sum of both segments'."""
+        """The nearest point of the line; at a bend, its ``right`` is the sum of those of both segments."""
         near = [stretch.near(point) for stretch in self._measured]
         distances = [distance for distance, _ in near]
         best = distances.index(min(distances))

@@ -28,9 +28,9 @@ _FORMS = {
     "best": "best {:.4f}",
     "clips_per_s": "{:,.0f} clips/s",
 }
-_SPEED_OVER_S = 3600.0  # window for the mean speed; long, so that validations average out
+_SPEED_OVER_S = 3600.0  # averaging time of the speed; long, so that validations average out
 _SILENCE_S = 30.0  # without a terminal, longest time between two progress lines
-_FINEST = 0.001  # of the budget; rich averages the speed over the last thousand updates
+_FINEST = 0.001  # share of the budget per update; rich averages the speed over the last thousand updates
 
 
 class Reporter:

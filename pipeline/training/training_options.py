@@ -48,7 +48,7 @@ class TrainingOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     resume: bool
     """Resume from the last checkpoint in ``out``."""
     device: str
-    """``auto``, ``cpu``, ``cuda``, ``cuda:1`` ..."""
+    """Device to train on: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` ..."""
 
     model: Architecture
     """The network; ``num_classes`` is set from the data."""
@@ -116,7 +116,7 @@ class TrainingOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     min_speed: Positive
     """Lowest speed of rendered motions, as a multiple of the reference speed."""
     max_speed: Positive
-    """Highest speed of rendered motions, likewise."""
+    """Highest speed of rendered motions, as a multiple of the reference speed."""
     photo_share: Share
     """Share of the image bank cropped from photos, if any."""
     bank_count: AtLeastOne

@@ -259,5 +259,5 @@ def _repeated(maps: Tensor, past: int) -> Tensor:
 
 
 def _by_slot(rows: Tensor, past: int) -> Tensor:
-    """``(B * T, ...)`` to ``(B, T, ...)``."""
+    """Reshapes ``(B * T, ...)`` to ``(B, T, ...)``."""
     return rows.view(-1, past, *rows.shape[1:])

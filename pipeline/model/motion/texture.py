@@ -28,7 +28,7 @@ class Texture(nn.Module):
         self.log_floor = nn.Parameter(torch.tensor(_START_FLOOR).log())
 
     def forward(self, picture: Tensor) -> Tensor:
-        """``(B, 3, 4 h, 4 w)`` to ``(B, 4 * 8, h, w)``: four cells of stride 2 in each cell of stride 4."""
+        """Texture ``(B, 4 * 8, h, w)`` of frames ``(B, 3, 4 h, 4 w)``: each position packs 2 x 2 cells."""
         with full_precision(picture.device.type):
             found = self.filters(picture).float()
             energy = F.avg_pool2d(found.square().mean(dim=1, keepdim=True), 4)  # at stride 8

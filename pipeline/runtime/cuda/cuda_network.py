@@ -39,9 +39,9 @@ class CudaNetwork:
         size: Frame size.
 
     Attributes:
-        model: See above.
-        size: See above.
-        kernels: See above.
+        model: The network, on the device.
+        size: Frame size.
+        kernels: Name of the kernels in use.
         layout: Layout of the cached entries.
     """
 

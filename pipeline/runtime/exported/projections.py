@@ -45,7 +45,7 @@ class Columns(nn.Module):
         self.first, self.last = first, last
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """``(B, S, all)`` to ``(B, S, D)``."""
+        """Selects ``(B, S, D)`` from all columns, ``(B, S, all)``."""
         return tokens[..., self.first : self.last]
 
 
@@ -63,7 +63,7 @@ class FeedForwardOfMean(nn.Module):
         self.first, self.gelu, self.second = feed_forward
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """``(B, S, D)`` to the mean over positions, ``(B, 1, D)``."""
+        """The mean over positions, ``(B, 1, D)``, for tokens ``(B, S, D)``."""
         mean: Tensor = self.second(self.gelu(self.first(tokens)).mean(dim=1, keepdim=True))
         return mean
 

@@ -57,7 +57,7 @@ def dense_loss(motion: Motion, trace: Trace, truth: Truth, past: Tensor) -> Dens
         found, log_error = each.flow, each.log_error
         if each.stride == COARSE:
             found, log_error = doubled(found), doubled(log_error[:, None])[:, 0]
-        rows = slice(None) if each.slots else slice(slots - 1, None, slots)  # of the newest past frame
+        rows = slice(None) if each.slots else slice(slots - 1, None, slots)  # the newest past frame
         error = ((found - wanted[rows]).square().sum(dim=1) + 1e-4).sqrt()
         # the likelihood trains only the uncertainty: for the flow it would put most weight on small errors
         likelihood = error.detach() * (-log_error).exp() + log_error

@@ -142,7 +142,7 @@ def _sensor_noise(frames: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def compressed(frames: Tensor, generator: torch.Generator) -> Tensor:
-    """Quantises the DCT coefficients of 8 x 8 blocks, high frequencies more, like JPEG and video codecs.
+    """Quantises the DCT coefficients of 8 x 8 blocks, high frequencies more coarsely, like codecs.
 
     Pixels beyond the last whole block are unchanged.
     """

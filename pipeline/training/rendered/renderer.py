@@ -50,7 +50,7 @@ SLOWEST = (0.03, 0.03, math.log(1.04), math.radians(3))
 FASTEST = (0.10, 0.10, math.log(1.12), math.radians(9))
 """Maximum motion between two frames at speed 1: shares of width and height, log scale, radians."""
 SPEEDS = (0.4, 2.0)
-"""Lowest and highest speed, as multiples of that motion."""
+"""Lowest and highest speed, as multiples of ``FASTEST``."""
 ACCELERATION = 0.3
 """Maximum relative deviation of the speed of the first and last interval from the mean."""
 POSE = math.radians(15)
