@@ -22,7 +22,7 @@ class Description:
         architecture: The options that determine the weights.
         labels: Names of the classes.
         preprocessing: The input format.
-        parameter_count: Trained parameters of all backbones and heads.
+        parameter_count: Number of trained parameters of all backbones and heads.
     """
 
     architecture: Architecture

@@ -117,7 +117,7 @@ class TemporalKVQResNetCBAM(nn.Module):
         return Description(self.architecture, self.labels, self.preprocessing, count)
 
     def forward(self, *frames: Tensor, past_mask: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
-        """A whole clip: ``model(img_t_minus_2, img_t_minus_1, img_t)``.
+        """Processes a whole clip: ``model(img_t_minus_2, img_t_minus_1, img_t)``.
 
         Args:
             *frames: ``T + 1`` tensors ``(B, 3, height, width)``, oldest first.

@@ -15,7 +15,7 @@ from pipeline.base.watched import Line, Watch, Zone
 _PICTURE = shapely.box(0.0, 0.0, 1.0, 1.0)
 _DIGITS = 4
 _LEAST_AREA, _LEAST_LENGTH = 1e-3, 0.02
-"""Minimum area of a zone and length of a line, as shares of the image; if less remains, it is outside."""
+"""Minimum area of a zone and length of a line, as shares of the image; a smaller rest counts as outside."""
 _MOST_POINTS = 64
 Place: TypeAlias = Zone | Line | Ground
 """Anything drawn in a view."""

@@ -22,7 +22,7 @@ VELOCITY_ERROR = 0.157 / 1.1774
 docs/model_card.md), and the median length of a vector with two normal components is 1.1774 standard
 deviations."""
 FOOT_ERROR = 4 / 192
-"""Standard error of a foot in image widths: half a place at the network's default of 192 pixels."""
+"""Standard error of a foot in image widths: one place (4 px) at the network's default width of 192 px."""
 _STATED = 2.0
 """The stated error is this many standard errors, which covers 95 % of cases."""
 _REACH = 2.0

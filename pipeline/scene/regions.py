@@ -17,7 +17,7 @@ from pipeline.scene.boxes import Box, area, common, overlap
 from pipeline.scene.dense_motion import Array, DenseMotion, Places, Vector
 
 SMALLEST = 6
-"""Fewest places in a region."""
+"""Minimum number of places in a region."""
 _SURE = 0.6
 """At least one place of a region has a probability of moving above this."""
 _LIKELY = 0.4

@@ -14,7 +14,7 @@ from pipeline.base.moving_thing import Point, Rectangle
 from pipeline.base.watched import Anchor, Line, Zone
 
 _MARGIN = 0.01
-"""Share of the image: a thing this far outside a zone has left it; one this far from a line has a side."""
+"""Share of the image: a thing this far outside a zone has left it; this far from a line, it is on a side."""
 _BACKWARD = -0.25
 """Cosine of the angle to the crossing direction below which a thing moves back. It is lenient because
 directions refer to an image whose aspect ratio is not known here."""

@@ -16,7 +16,7 @@ GROUPS, MEMBERS = 3, 3
 _NEARER = (1.0, 0.5)  # multiples of plane_share, one for each nearer part of the scene
 FIRST_THING = 1 + len(_NEARER)
 """Index of the first object layer; layers before it are the background and nearer parts of it."""
-_REFERENCE = 96.0  # speeds are given in pixels at 192 px width
+_REFERENCE = 96.0  # half of 192 px, the frame width for which speeds are given in pixels
 
 
 class LayeredScene(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
