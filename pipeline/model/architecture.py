@@ -6,8 +6,8 @@ from typing import Literal, NamedTuple
 
 AttentionKind = Literal["match", "plain"]
 CBAMStart = Literal["identity", "official"]
-"""``identity``: gates ``2 * sigmoid`` with zeroed last layers, exactly 1 at first. ``official``: gates
-``sigmoid`` with torch's own initialisation, about 0.5 each, as in the paper's code."""
+"""``identity``: gates are ``2 * sigmoid`` with zeroed last layers, so they start at exactly 1. ``official``:
+gates are ``sigmoid`` with torch's own initialisation, so they start near 0.5, as in the paper's code."""
 HeadKind = Literal["mean", "grid"]
 SCALES = ("layer2", "layer3", "layer4")
 PICTURE = "picture"
@@ -27,7 +27,7 @@ class EntryShapes(NamedTuple):
 
     Attributes:
         keys: ``(L, V, S_k, D)``; the values have the same shape.
-        maps: ``(C, rows, columns)`` of ``match`` and of ``fine``; empty without dense motion.
+        maps: Shapes ``(C, rows, columns)`` of the maps ``match`` and ``fine``; empty without dense motion.
     """
 
     keys: tuple[int, ...]
@@ -43,14 +43,15 @@ class Architecture:
         num_classes: Number of output classes.
         use_shared_weights: One backbone for all frames, or one per time step (initialised identically).
         d_model: ``D``.
-        num_heads: ``H``; divides ``d_model``.
+        num_heads: ``H``; must divide ``d_model``.
         num_layers: ``L``; each layer refines the queries of the previous one.
         num_past: ``T``.
         attention: ``match`` or ``plain``, see ``pipeline.model.attention``.
         tied_values: Use the keys as values. None becomes True for ``plain`` and False for ``match``.
         scales: Stages that provide keys and values, each with its own projections; queries come
             from ``layer4``.
-        image_size: Height and width in pixels of the position tables; other sizes are interpolated.
+        image_size: Height and width in pixels of the frames for which position embeddings are stored; for
+            other sizes they are interpolated.
         cbam_start: Initialisation of the gates, see ``pipeline.model.cbam``.
         head: ``mean`` of the tokens, or ``grid``: a perceptron over a grid of positions, see
             ``pipeline.model.head``.
@@ -91,7 +92,7 @@ class Architecture:
             raise ValueError("motion needs use_shared_weights: the maps of a past frame are cached once")
         if not self.scales or not {*self.scales} <= {*SCALES} or len({*self.scales}) < len(self.scales):
             raise ValueError(f"scales {list(self.scales)}: choose from {', '.join(SCALES)}, each once")
-        object.__setattr__(self, "scales", tuple(self.scales))  # JSON has lists
+        object.__setattr__(self, "scales", tuple(self.scales))  # JSON gives a list
         if self.tied_values is None:
             object.__setattr__(self, "tied_values", self.attention == "plain")
 
@@ -117,7 +118,7 @@ class Architecture:
 
 
 def _cells(pixels: int, stage: str) -> int:
-    """Length of a side in cells of a stage; each halving rounds up."""
+    """Number of cells of a stage along a side of ``pixels``; each halving rounds up."""
     for _ in range(int(stage.removeprefix("layer")) + 1):
         pixels = (pixels + 1) // 2
     return pixels

@@ -1,9 +1,9 @@
 """Attention of the newest frame (queries) over past frames (keys and values).
 
-Two kinds. ``match`` starts as a comparison of appearance: the query and key projections are initialised
-identically and compared by cosine, and the values carry the position of the match. ``plain`` uses scaled
-dot products, with position embeddings added to both keys and values. Both cache the bare projection of a
-frame; position and slot embeddings are added on use, which is exact because the projection is linear.
+There are two kinds. ``match`` starts as a comparison of appearance: the query and key projections are
+initialised identically and compared by cosine, and the values carry the position of the match. ``plain`` uses
+scaled dot products, with position embeddings added to both keys and values. Both cache the bare projection
+of a frame; position and slot embeddings are added on use, which is exact because the projection is linear.
 """
 
 import math
@@ -27,7 +27,7 @@ class CrossAttention(nn.Module):
 
     Args:
         dim: ``D``.
-        num_heads: ``H``; divides ``dim``.
+        num_heads: ``H``; must divide ``dim``.
         kind: ``match`` compares L2-normalised heads, times a learned temperature for each head;
             ``plain`` is the scaled dot product (Vaswani et al., arXiv 1706.03762).
     """
@@ -43,7 +43,7 @@ class CrossAttention(nn.Module):
     def forward(
         self, query: Tensor, key: Tensor, value: Tensor, present: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Reads ``value`` at the positions where ``key`` matches ``query``.
+        """Averages ``value``, weighted by how well ``key`` matches ``query``.
 
         Args:
             query: ``(B, S, D)``.
@@ -69,7 +69,7 @@ class CrossAttention(nn.Module):
     def _scores(self, q: Tensor, k: Tensor) -> Tensor:
         if self.log_temperature is None:
             return q @ k.transpose(-2, -1) * self.scale
-        # the default eps of 1e-12 is zero in runtimes that compute this in float16
+        # the default eps of 1e-12 becomes zero in runtimes that compute this in float16
         q, k = F.normalize(q, dim=-1, eps=1e-6), F.normalize(k, dim=-1, eps=1e-6)
         temperature = self.log_temperature.float().exp().clamp(max=_LARGEST_TEMPERATURE)
         return q @ k.transpose(-2, -1) * temperature
@@ -93,7 +93,7 @@ class DynamicQueryGenerator(nn.Module):
         self.query_proj = nn.Linear(input_dim, d_model)
 
     def forward(self, input_features: Tensor) -> Tensor:
-        """``(B, S, C)`` to ``(B, S, D)``."""
+        """Queries ``(B, S, D)`` of features ``(B, S, C)``."""
         queries: Tensor = self.query_proj(input_features)
         return queries
 
@@ -109,7 +109,8 @@ class AttentionLayer(nn.Module):
         num_past: ``T``.
         kind: See ``CrossAttention``.
         tied_values: Use the keys as values instead of a separate projection.
-        first: First layer. Later layers add a projection of the previous layer's tokens to the query.
+        first: Whether this is the first layer; later ones add a projection of the previous layer's tokens to
+            the query.
     """
 
     def __init__(
@@ -169,15 +170,15 @@ class AttentionLayer(nn.Module):
 
         Args:
             query: ``(B, S, D)``.
-            keys: ``(B, T, S_k, D)`` as made by ``project``.
-            values: The same.
+            keys: ``(B, T, S_k, D)``, as returned by ``project``.
+            values: Of the same shape.
             valid: ``(B, T)`` bool: which slots hold a frame.
             here: Position embeddings of the queries, ``(S, D)``.
             there: Position embeddings of the keys, ``(S_k, D)``.
 
         Returns:
-            The projected output relative to the query's own position, ``(B, S, D)``; the weights, mean
-            over heads, ``(B, S, T * S_k)``, which sum to 1 unless no slot is valid.
+            The attention output ``(B, S, D)``, projected after the query's own position is subtracted; the
+            weights, mean over heads, ``(B, S, T * S_k)``, which sum to 1 unless no slot is valid.
         """
         marks = there + self.slots[:, None, :]
         if self.kind == "plain":
@@ -185,7 +186,7 @@ class AttentionLayer(nn.Module):
         present = valid.repeat_interleave(there.shape[0], dim=1)
         found, weights = self.attention(query, keys.flatten(1, 2), (values + marks).flatten(1, 2), present)
         nothing = ~valid.any(dim=1)[:, None, None]
-        # position of the match minus own position: the displacement
+        # the position of the match minus the query's own position is the displacement
         found = torch.where(nothing, self.no_past, found - here)
         return self.out(found), weights
 

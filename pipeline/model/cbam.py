@@ -10,11 +10,11 @@ from pipeline.model.architecture import CBAMStart
 
 
 class ChannelGate(nn.Module):
-    """Weights channels by a two-layer perceptron, shared by the average and the maximum over positions.
+    """Weights channels by a two-layer perceptron, applied to both the average and the maximum over positions.
 
     Args:
         channels: Channels of the input.
-        reduction: Width of the hidden layer is ``channels // reduction``.
+        reduction: The hidden layer has ``channels // reduction`` units.
         start: See ``CBAMStart``.
     """
 
@@ -28,9 +28,9 @@ class ChannelGate(nn.Module):
             nn.init.zeros_(self.excite.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(B, C, rows, columns)`` to the same, each channel scaled."""
+        """Scales each channel of ``(B, C, rows, columns)``."""
         average = self.squeeze(x.mean(dim=(2, 3))).relu()
-        # without gradients reduce both axes at once: other runtimes turn the flattened view into a copy
+        # without gradients, reduce both axes at once: other runtimes turn the flattened view into a copy
         largest = self.squeeze(_largest(x.flatten(2), 2) if x.requires_grad else x.amax(dim=(2, 3))).relu()
         gate = self.scale * torch.sigmoid(self.excite(average + largest) + self.excite.bias)
         return x * gate[:, :, None, None]
@@ -52,7 +52,7 @@ class SpatialGate(nn.Module):
             nn.init.zeros_(self.bn.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(B, C, rows, columns)`` to the same, each position scaled."""
+        """Scales each position of ``(B, C, rows, columns)``."""
         pooled = torch.stack([x.mean(dim=1), _largest(x, 1)], dim=1)
         return x * (self.scale * torch.sigmoid(self.bn(self.conv(pooled))))
 

@@ -1,7 +1,8 @@
 """Checkpoints: safetensors files with the weights and everything needed to use them.
 
-Loading executes and unpickles nothing. Weights are stored as float16, batch-norm statistics as
-float32. The metadata holds the network's options, labels, preprocessing and training recipe as JSON.
+Loading a checkpoint neither runs code nor unpickles anything. Weights are stored as float16, batch-norm
+statistics as float32. The metadata holds the network's options, labels, preprocessing and training recipe as
+JSON.
 """
 
 import json
@@ -28,7 +29,8 @@ def save_checkpoint(
 ) -> None:
     """Writes a checkpoint; an existing file is replaced atomically.
 
-    The same network always gives the same bytes, so a model compiled for one file fits an identical one.
+    The same network always gives the same bytes, so a compiled model cached for one file also fits an
+    identical file.
 
     Args:
         path: The ``.safetensors`` file; its folder is created if missing.
@@ -70,7 +72,8 @@ def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> Tem
         The network in float32 and eval mode, with ``labels``, ``preprocessing`` and ``metadata``.
 
     Raises:
-        CheckpointError: The file is missing, is not a checkpoint, or does not match this version.
+        CheckpointError: The file is missing, is not a checkpoint, or does not match this version of
+            the program.
     """
     path = find_checkpoint(path)
     about = describe_checkpoint(path)
@@ -92,17 +95,17 @@ def load_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> Tem
 
 
 def _in_order(file: bytes) -> bytes:
-    """A safetensors file with sorted metadata: the library writes it in random order."""
+    """The file with its metadata sorted; the safetensors library writes it in random order."""
     end = _LENGTH + int.from_bytes(file[:_LENGTH], "little")
     header = json.loads(file[_LENGTH:end])
     header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % _LENGTH)  # tensors start where their numbers are aligned
+    text += b" " * (-len(text) % _LENGTH)  # pads the header, so that the tensors are aligned
     return len(text).to_bytes(_LENGTH, "little") + text + file[end:]
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
-    """Metadata, and the tensors with floats as float32."""
+    """Metadata and tensors; floating-point tensors are converted to float32."""
     header = read_header(path)
     with safe_open(path, framework="pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118

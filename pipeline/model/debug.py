@@ -13,7 +13,7 @@ def kqv_info(
     attended_output: Tensor,
     attention_weights: Tensor,
 ) -> dict[str, Tensor]:
-    """``kqv_info``, with keys named as for ``T`` = 2: ``feat_t_minus_2`` ... ``feat_t`` and so on.
+    """The dictionary ``kqv_info``; for ``T`` = 2, its keys are ``feat_t_minus_2`` ... ``feat_t`` and so on.
 
     With several attention layers these are the tensors of the last one. Keys and values are the bare
     projections, without position and slot embeddings.
@@ -21,7 +21,7 @@ def kqv_info(
     Args:
         maps: The last feature map of each frame, oldest first, ``(B, C, rows, columns)``.
         keys: ``(B, T, S_k, D)``.
-        values: The same.
+        values: Of the same shape.
         query: ``(B, S, D)``.
         attended_output: ``(B, S, D)``.
         attention_weights: ``(B, S, T * S_k)``.

@@ -22,7 +22,7 @@ class Description:
         architecture: The options that determine the weights.
         labels: Names of the classes.
         preprocessing: The input format.
-        parameter_count: Trained parameters of all backbones and heads.
+        parameter_count: Number of trained parameters of all backbones and heads.
     """
 
     architecture: Architecture
@@ -38,7 +38,7 @@ def describe_checkpoint(path: str | Path) -> Description:
         path: A file, or the name of a shipped checkpoint such as ``motion_resnet18``.
 
     Raises:
-        CheckpointError: The file is missing, is not a checkpoint, or has another version.
+        CheckpointError: The file is missing, is not a checkpoint, or was written by an incompatible version.
     """
     path = find_checkpoint(path)
     header = read_header(path)

@@ -25,7 +25,7 @@ def cuda_count() -> int:
 
 
 def device_of(name: str, number: int) -> str:
-    """The device of worker ``number``: workers are spread over the GPUs unless one is named."""
+    """The device of worker ``number``: workers are spread over the GPUs unless ``name`` selects a device."""
     count = cuda_count() if name in ("auto", "cuda") else 0
     return f"cuda:{number % count}" if count else name
 

@@ -30,7 +30,7 @@ class GridHead(nn.Module):
         self.mix = nn.Linear(_CELLS * _CELLS * _CHANNELS, _WIDTH)
 
     def forward(self, tokens: Tensor, rows: int, columns: int) -> Tensor:
-        """Tokens ``(B, rows * columns, D)`` to ``(B, width)``."""
+        """Pools tokens ``(B, rows * columns, D)`` into vectors ``(B, width)``."""
         places = F.gelu(self.place(tokens))
         if (rows, columns) != (_CELLS, _CELLS):
             down, across = (_shares(cells, places.device) for cells in (rows, columns))
@@ -41,7 +41,7 @@ class GridHead(nn.Module):
 
 
 def _shares(cells: int, device: torch.device) -> Tensor:
-    """``(6, cells)``: the share of each sixth of a side that lies in each of its cells.
+    """``(6, cells)``: for a side cut into ``cells`` cells, the share of each sixth that lies in each cell.
 
     Created on the device: a copy from the host can't be part of a CUDA graph.
     """

@@ -1,4 +1,4 @@
-"""Selects the past frames of a stream by time: t-1 and t-2 are times, not positions."""
+"""Selects the past frames of a stream by time: t-1 and t-2 are points in time, not frame counts."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 K = TypeVar("K")
 
-_INTERVALS = 4  # kept for the median, which separates a slow camera from a dropped frame
+_INTERVALS = 4  # kept for the median, which distinguishes a slow camera from a dropped frame
 _MOST_PER_SLOT = 32  # entries: enough for every frame at 240 fps with the default spacing of 100 ms
 
 
@@ -54,7 +54,7 @@ class StreamHistory(Generic[K]):
         spacing_ms: Target time between the frames of neighbouring slots; 0 for consecutive frames.
 
     Raises:
-        ValueError: No slots, or a negative spacing.
+        ValueError: ``num_past`` is less than 1, or ``spacing_ms`` is negative.
     """
 
     def __init__(self, num_past: int, spacing_ms: float = 0.0) -> None:
@@ -64,7 +64,7 @@ class StreamHistory(Generic[K]):
         self._spacing_ns = round(spacing_ms * 1e6)
         self._frames: deque[Remembered[K]] = deque()
         self._intervals: deque[int] = deque(maxlen=_INTERVALS)
-        self._last_ns: int | None = None  # of the frame that starts the next interval
+        self._last_ns: int | None = None  # time of the frame that starts the next interval
 
     def __len__(self) -> int:
         return len(self._frames)
@@ -112,10 +112,10 @@ class StreamHistory(Generic[K]):
         self._last_ns = time_ns
 
     def wanted(self, times_ns: Sequence[int], next_ns: int) -> set[int]:
-        """Which of several consecutive frames a later one would select if all were cached.
+        """The times of those consecutive frames that a later frame would select if all of them were cached.
 
         Args:
-            times_ns: Their times, increasing, and later than all cached frames.
+            times_ns: Times of the consecutive frames, increasing, and later than all cached frames.
             next_ns: Time of the later frame.
         """
         trial: StreamHistory[int] = StreamHistory(self._num_past)
@@ -127,7 +127,7 @@ class StreamHistory(Generic[K]):
         return {slot.key for slot in trial.select(next_ns) if slot} - {-1}
 
     def forget_since(self, time_ns: int) -> None:
-        """Drops all frames from a time on, for example because they turned out to be invalid."""
+        """Drops all frames at or after a time, for example because they turned out to be invalid."""
         while self._frames and self._frames[-1].time_ns >= time_ns:
             self._frames.pop()
             self._last_ns = self._frames[-1].time_ns if self._frames else None

@@ -117,11 +117,11 @@ class TemporalKVQResNetCBAM(nn.Module):
         return Description(self.architecture, self.labels, self.preprocessing, count)
 
     def forward(self, *frames: Tensor, past_mask: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
-        """A whole clip: ``model(img_t_minus_2, img_t_minus_1, img_t)``.
+        """Processes a whole clip: ``model(img_t_minus_2, img_t_minus_1, img_t)``.
 
         Args:
             *frames: ``T + 1`` tensors ``(B, 3, height, width)``, oldest first.
-            past_mask: ``(B, T)`` bool, True where the past frame is present; None for all.
+            past_mask: ``(B, T)`` bool, True where the past frame is present; None if all are.
 
         Returns:
             Logits ``(B, num_classes)``, and the intermediate results by name, see
@@ -192,7 +192,7 @@ class TemporalKVQResNetCBAM(nn.Module):
         return self._encode(frame, slot=-1)
 
     def answer(self, features: Features, state: State, return_attention: bool = False) -> StepOutput:
-        """The second part of ``predict``: the attention; enough for a frame with known features."""
+        """The second part of ``predict``: the attention; enough for a frame whose features are known."""
         attended: Attended = self.temporal(features, *state.slotwise(), state.valid)
         depth = state.valid.sum(dim=1)
         output = StepOutput(attended.logits, attended.weights if return_attention else None, depth)
@@ -243,14 +243,14 @@ class TemporalKVQResNetCBAM(nn.Module):
         return motion, trace
 
     def remember(self, frame: Tensor, features: Features) -> Entry:
-        """The data of this frame for later steps; unshared weights need ``T`` more backbone passes.
+        """The data of this frame for later steps; unshared weights take ``T`` more backbone passes.
 
         Args:
             frame: ``(B, 3, height, width)``.
             features: From ``predict`` for the same frame.
 
         Returns:
-            Keys and values ``(B, L, V, S_k, D)``.
+            Keys and values ``(B, L, V, S_k, D)``; with dense motion also the maps, see ``Entry``.
         """
         if self.shared:
             variants = [self.temporal.project(features)]

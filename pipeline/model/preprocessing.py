@@ -8,12 +8,12 @@ MULTIPLE_PX = 32
 """With the aspect ratio kept, both sides are multiples of this, so that the grids of all stages align."""
 Size = tuple[int, int]
 """Rows and columns of an image in pixels."""
-_USUAL: Size = (480, 640)  # of webcams
+_USUAL: Size = (480, 640)  # typical of webcams
 
 
 @dataclass(frozen=True, slots=True)
 class Preprocessing:
-    """Resized to a square or with the aspect ratio kept, RGB, 0 to 1, then normalised per channel.
+    """RGB, resized to a square or with the aspect ratio kept, scaled to 0 ... 1, then normalised by channel.
 
     Attributes:
         size: Rows and columns in pixels; with ``keep_aspect``, the longer side.

@@ -150,7 +150,7 @@ class ResNetCBAM(models.ResNet):  # type: ignore[misc]
 
 
 def _contexts(stage: nn.Module) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-    """Contexts of a checkpointed stage: none for the first run, frozen statistics for the recomputation."""
+    """Contexts of a checkpointed stage: none for the first run, frozen statistics when it is recomputed."""
     return nullcontext(), _frozen_statistics(stage)
 
 

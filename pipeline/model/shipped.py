@@ -17,16 +17,16 @@ class CheckpointError(ValueError):
 
 
 def with_remedy(error: CheckpointError, option: str) -> str:
-    """The message of an error, followed by what an option or key that names a checkpoint takes."""
+    """The message of an error, followed by the values that an option or key for a checkpoint accepts."""
     return f"{error}; {option} takes the name of a shipped checkpoint or a file written by `{PROGRAM} train`"
 
 
 @contextmanager
 def checkpoint_named_by(option: str) -> Iterator[None]:
-    """Adds to the errors of checkpoints what ``option`` takes.
+    """Adds the values that ``option`` accepts to the message of a checkpoint error.
 
     Raises:
-        CheckpointError: In place of one without the remedy.
+        CheckpointError: The original error with the longer message.
     """
     try:
         yield

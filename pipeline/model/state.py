@@ -14,9 +14,9 @@ class Entry(NamedTuple):
 
     Attributes:
         keys: ``(B, L, V, S_k, D)``; variant ``v`` is for slot ``v`` if ``V`` is not 1.
-        values: The same.
+        values: Of the same shape.
         match: Match map of dense motion, ``(B, C, rows, columns)``; None without dense motion.
-        fine: Fine features and texture, likewise; see ``unpacked``.
+        fine: Fine features and texture, in the same form as ``match``; see ``unpacked``.
     """
 
     keys: Tensor
@@ -45,10 +45,10 @@ class State(NamedTuple):
 
     Attributes:
         keys: ``(B, L, T, V, S_k, D)``, slots oldest first.
-        values: The same.
+        values: Of the same shape.
         valid: ``(B, T)`` bool: which slots hold a frame; the others hold arbitrary finite numbers.
         match: ``(B, T, C, rows, columns)``, see ``Entry``; None without dense motion.
-        fine: Likewise.
+        fine: Of the same form as ``match``.
     """
 
     keys: Tensor
@@ -62,7 +62,7 @@ class State(NamedTuple):
         return tuple(part for part in self if part is not None)
 
     def push(self, entry: Entry) -> "State":
-        """The state one frame later: ``entry`` becomes t-1, the oldest slot is dropped."""
+        """The state one frame later: ``entry`` becomes t-1, and the oldest slot is dropped."""
         return State(
             torch.cat([self.keys[:, :, 1:], entry.keys.unsqueeze(2)], dim=2),
             torch.cat([self.values[:, :, 1:], entry.values.unsqueeze(2)], dim=2),
@@ -126,7 +126,8 @@ def gather(streams: Sequence[Sequence[Entry | None]], empty: State) -> State:
         The state of ``len(streams)`` streams.
 
     Raises:
-        ValueError: A stream has the wrong number of slots, or an entry has another model or frame size.
+        ValueError: A stream has the wrong number of slots, or an entry is from another model or
+            for another frame size.
     """
     blank = _blank(empty)
     for slots in streams:
@@ -147,7 +148,7 @@ def entry_of(parts: Sequence[Tensor], empty: State) -> Entry:
     """An entry from its present parts, in order.
 
     Raises:
-        ValueError: The parts have another model, frame size or dtype.
+        ValueError: The parts are from another model, or for another frame size or dtype.
     """
     wanted = [(part.shape, part.dtype) for part in _blank(empty) if part is not None]
     if [(part.shape, part.dtype) for part in parts] != wanted:

@@ -83,11 +83,11 @@ class TemporalAttention(nn.Module):
         Args:
             features: Features of the new frame.
             keys: Keys of the past slots, ``(B, L, T, S_k, D)``.
-            values: The same.
+            values: Values of the past slots, of the same shape.
             valid: ``(B, T)`` bool: which slots hold a frame.
 
         Raises:
-            ValueError: The past frames had another size.
+            ValueError: The past frames have another size.
         """
         new = _flatten(features["layer4"])
         here = self.here(*features["layer4"].shape[-2:])
@@ -109,5 +109,5 @@ class TemporalAttention(nn.Module):
 
 
 def _flatten(features: Tensor) -> Tensor:
-    """``(B, C, rows, columns)`` to ``(B, S, C)``."""
+    """Reshapes maps ``(B, C, rows, columns)`` to tokens ``(B, S, C)``."""
     return features.flatten(2).transpose(1, 2)

@@ -1,4 +1,4 @@
-"""Imports torchvision's models, with a readable error if it does not fit the installed torch."""
+"""Imports torchvision's models, with a readable error if torchvision does not match the installed torch."""
 
 import torch
 

@@ -13,7 +13,7 @@ from pipeline.runtime.engine import About, Answer, Engine, Remember
 from pipeline.runtime.step import Image, Memory, Motion, Part, Result, SizedEntry, Step
 
 MOST_SIZES = 8
-"""Maximum number of engines, each for one size: opening one takes seconds, and peers determine the sizes."""
+"""Maximum number of engines, each for one size: opening one takes seconds, and senders choose the sizes."""
 
 
 class Runtime:
@@ -58,7 +58,7 @@ class Runtime:
         return min(self._engines, key=lambda used: abs(math.log(used[0] * columns / (used[1] * rows))))
 
     def is_ready(self, size: Size) -> bool:
-        """Whether a step of that size can start at once; if not, its engine is opened first (seconds)."""
+        """Whether a step of that size can start at once; otherwise its engine must be opened (seconds)."""
         return size in self._engines
 
     def warm_up(self, batch_size: int = 1, size: Size | None = None) -> None:
@@ -104,8 +104,8 @@ class Runtime:
                 new.
 
         Raises:
-            ValueError: Numbers of images and streams differ, entries have another model, a known image has
-                no features, or a stream has entries of several sizes.
+            ValueError: Numbers of images and streams differ, entries are from another model, a known image
+                has no features, or a stream has entries of several sizes.
         """
         known = known or [None] * len(images)
         if not len(images) == len(past) == len(known):
@@ -158,14 +158,15 @@ class Runtime:
         return None if keys is None else keys.transpose(1, 2, 0)
 
     def parts(self, entry: SizedEntry) -> list[Part]:
-        """The cached state of an image, for a process with the same model, backend and precision."""
+        """The cached state of an image, to send to a process with the same model, backend and precision."""
         return self._engine(entry.size).parts(entry.entry)
 
     def entry(self, size: Size, parts: Sequence[Part]) -> SizedEntry:
-        """The entry of an image from another process, whose model saw it at a size.
+        """The entry of an image from the parts of another process; ``size`` is that of the model's input.
 
         Raises:
-            ValueError: It has another model, size or precision, or is damaged.
+            ValueError: The parts are damaged or from another model, size or precision, or no engine is open
+                for the size.
         """
         if not self.is_ready(size):
             raise ValueError(f"no engine is open for images of {size[1]}x{size[0]} px")

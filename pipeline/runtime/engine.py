@@ -57,7 +57,7 @@ class Engine(Protocol):
     def infer(
         self, images: Sequence[Image], past: Sequence[Sequence[Any]], want_attention: bool
     ) -> tuple[Answer, int, Remember]:
-        """The answer to new images, the number of passes, and a function that returns their memories."""
+        """The answer to new images, the number of backbone passes, and ``Remember``."""
         ...
 
     def infer_known(
@@ -78,7 +78,7 @@ class Engine(Protocol):
         """Builds an entry of this engine from valid parts.
 
         Raises:
-            ValueError: They have another model, image size or precision.
+            ValueError: They are from another model, image size or precision.
         """
         ...
 
@@ -87,5 +87,5 @@ class Engine(Protocol):
         ...
 
     def details(self) -> About:
-        """Facts worth showing in addition to the attributes, or instead of them."""
+        """Facts to show in addition to the attributes; a fact with the name of an attribute replaces it."""
         ...

@@ -35,7 +35,7 @@ class Preprocessor:
         self._factor, self._offset = (torch.tensor(x, device=device).view(1, 3, 1, 1) for x in values)
 
     def __call__(self, images: Sequence[Image]) -> Tensor:
-        """``(B, 3, rows, columns)`` in channels-last layout, red-green-blue, normalised."""
+        """The model's input ``(B, 3, rows, columns)``: red-green-blue, normalised, channels-last layout."""
         return self.normalise(self._stretch(images))
 
     def normalise(self, resized: Pixels) -> Tensor:

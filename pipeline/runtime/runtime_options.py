@@ -19,7 +19,7 @@ class CalibrationClips(Protocol):
 
     @property
     def frames(self) -> npt.NDArray[np.uint8]:
-        """``(n, T + 1, size, size, 3)`` uint8, red-green-blue, oldest first."""
+        """The frames ``(n, T + 1, size, size, 3)`` uint8, red-green-blue, oldest first."""
 
     @property
     def labels(self) -> list[str]:
@@ -27,7 +27,7 @@ class CalibrationClips(Protocol):
 
 
 ClipMaker = Callable[[int, int, int, int], CalibrationClips]
-"""Maps size in pixels, past frames, number of clips and seed to clips."""
+"""Makes clips; the arguments are size in pixels, number of past frames, number of clips, and seed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -20,8 +20,8 @@ class Motion:
     """Dense motion of one image, at stride 4 of the network's input; float32, slots oldest first.
 
     Attributes:
-        flow: Displacement of each position to its place in each past frame, ``(T, 2, h, w)``, x right and y
-            down, in pixels of the network's input; zeros for a slot without a frame.
+        flow: Displacement from each position to where it was in each past frame, ``(T, 2, h, w)``, x right
+            and y down, in pixels of the network's input; zeros for a slot without a frame.
         uncertainty: Expected error of the flow in pixels, ``(T, h, w)``.
         moving: Probability that the position moves independently of the camera, ``(h, w)``.
         camera: Affine map of the static background from new to past coordinates, each from -1 to 1,
@@ -80,7 +80,7 @@ class Memory:
     """The cached state of one image; only the runtime that made it can read it.
 
     Attributes:
-        entry: For the history of its stream: keys and values; from a ``Runtime`` a ``SizedEntry``.
+        entry: Keys and values, for the history of its stream; from a ``Runtime``, a ``SizedEntry``.
         features: For ``Runtime.infer`` with the same image again; None if the backend keeps none.
     """
 
@@ -97,8 +97,8 @@ class Step:
         remember: Returns the memories, and the number of passes for them.
 
     Attributes:
-        results: See above.
-        backbone_passes: Those of ``remember`` are added once it has run.
+        results: One per stream.
+        backbone_passes: Number of backbone passes; those of ``remember`` are added once it has run.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class Step:
         predictions have been sent.
 
         Raises:
-            ValueError: First called after the next ``infer``, if the steps of the runtime share their
+            ValueError: The first call follows the next ``infer``, and the steps of the runtime share their
                 memory.
         """
         if self._memories is None:

@@ -25,7 +25,7 @@ class Stretcher:
         self._pool = ThreadPoolExecutor(threads - 1, "stretch") if threads > 1 else None
 
     def __call__(self, images: Sequence[Image]) -> Pixels:
-        """``(B, rows, columns, 3)`` uint8, red-green-blue."""
+        """The resized images ``(B, rows, columns, 3)`` uint8, red-green-blue."""
         resized = np.empty((len(images), *self._size, 3), np.uint8)
         work = [
             band

@@ -1,4 +1,4 @@
 """What happens in the image: moving objects, camera motion, events and their wording.
 
-Pure functions of the network's output: only numpy, OpenCV, shapely and ``base``; no torch, no sockets.
+Works on the network's output and on images, with NumPy, OpenCV, Shapely and ``base``; no torch, no sockets.
 """

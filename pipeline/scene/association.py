@@ -16,13 +16,13 @@ from pipeline.scene.tracks import Track
 _SLOW = 0.05
 """Widths per second; below this, a difference in velocity means little."""
 _WORST = 1.6
-"""Highest cost of a match: distance in mean box sides plus the difference in velocity."""
+"""Highest cost of a match: distance in mean box sides plus the relative difference in velocity."""
 _NEW = 0.9
 """Extra cost of a thing that is not shown yet, so that it cannot take a region from one that is."""
 _LEAST_LEFT = 0.5
-"""Of several things in one region, each must keep this share of the places it had; otherwise it is hidden."""
+"""Of several things in one region, one that would keep less than this share of its places is hidden."""
 _MOTION_WEIGHT = 30.0
-"""Weight of a place's velocity difference against its squared distance in half box sides."""
+"""Weight of a place's squared velocity difference relative to its squared distance in half box sides."""
 
 
 def divided_among(tracks: Sequence[Track], regions: Sequence[Region]) -> list[Region]:
@@ -93,7 +93,7 @@ def match(tracks: Sequence[Track], regions: Sequence[Region]) -> dict[int, Track
 
 
 def _costs(tracks: Sequence[Track], regions: Sequence[Region]) -> Array:
-    """``(tracks, regions)``: distance in mean box sides plus the difference in velocity."""
+    """``(tracks, regions)``: sum of distance in mean box sides, velocity difference and ``_NEW`` if new."""
     boxes = np.array([track.box for track in tracks], np.float32)[:, None]
     others = np.array([region.box for region in regions], np.float32)
     sides = boxes[..., 2:] - boxes[..., :2] + others[..., 2:] - others[..., :2]

@@ -19,7 +19,7 @@ class CameraTracker:
 
     def __init__(self) -> None:
         self._rates: Array | None = None
-        self._way = 0.0  # mean path length per second, whatever the net motion
+        self._way = 0.0  # mean path length per second, including motion back and forth
         self._time_ns = 0
 
     def update(self, motion: DenseMotion, time_ns: int) -> CameraMotion | None:

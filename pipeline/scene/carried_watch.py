@@ -15,7 +15,7 @@ from pipeline.base.watched import Line, Watch, Zone
 _PICTURE = shapely.box(0.0, 0.0, 1.0, 1.0)
 _DIGITS = 4
 _LEAST_AREA, _LEAST_LENGTH = 1e-3, 0.02
-"""A zone or line of which less than this remains in the image counts as outside."""
+"""Minimum area of a zone and length of a line, as shares of the image; a smaller rest counts as outside."""
 _MOST_POINTS = 64
 Place: TypeAlias = Zone | Line | Ground
 """Anything drawn in a view."""
@@ -72,7 +72,7 @@ def carry(watch: Watch, stream_id: str, sight: Sight) -> Carried:
 
 
 def _carried(place: Place, sight: Sight) -> Place | None:
-    """The place in the new image; None if it lies outside or its shape is invalid there."""
+    """The zone, line or ground in the new image; None if it lies outside or is invalid there."""
     try:
         if isinstance(place, Ground):
             return _carried_ground(place, sight)

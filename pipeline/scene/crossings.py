@@ -27,7 +27,7 @@ class Crossing:
     Attributes:
         thing: As it was when the crossing was confirmed.
         at: When it was first seen on the other side.
-        forward: Whether it crossed forward.
+        forward: Whether it crossed from the left of the line to its right.
     """
 
     thing: Thing

@@ -15,7 +15,7 @@ from pipeline.base.moving_thing import within_turn
 
 Array = npt.NDArray[np.float32]
 Places = npt.NDArray[np.intp]
-"""``(n, 2)``: row and column of each."""
+"""``(n, 2)``: row and column of each place."""
 Vector: TypeAlias = tuple[float, float]
 """X and y."""
 

@@ -22,13 +22,13 @@ VELOCITY_ERROR = 0.157 / 1.1774
 docs/model_card.md), and the median length of a vector with two normal components is 1.1774 standard
 deviations."""
 FOOT_ERROR = 4 / 192
-"""Standard error of a foot in image widths: half a place at the network's default of 192 pixels."""
+"""Standard error of a foot in image widths: one place (4 px) at the network's default width of 192 px."""
 _STATED = 2.0
 """The stated error is this many standard errors, which covers 95 % of cases."""
 _REACH = 2.0
 """The four points are extrapolated to an area this many times as wide and high."""
 _STEEPEST = 4.0
-"""Largest foreshortening of lengths in depth: the camera looks down by at least 15 degrees."""
+"""Maximum foreshortening of lengths in depth: the camera must look down by at least 15 degrees."""
 
 
 class GroundSpeed(NamedTuple):
@@ -52,14 +52,14 @@ class GroundSpeeds:
     """Speeds, in metres per second, of the things of one view.
 
     Args:
-        grounds: The known lengths in it.
+        grounds: What is known about the ground in that view.
     """
 
     def __init__(self, grounds: Iterable[Ground]) -> None:
         self.know(grounds)
 
     def know(self, grounds: Iterable[Ground]) -> None:
-        """Replaces the known ground."""
+        """Replaces what is known about the ground."""
         self._known = [(ground.aspect, _known(ground)) for ground in grounds]
 
     def of(self, thing: Thing) -> GroundSpeed | None:

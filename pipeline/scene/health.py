@@ -11,8 +11,8 @@ from pipeline.base.frame import Image
 from pipeline.base.picture_state import PictureState
 from pipeline.scene.stillness import Stillness
 
-_WIDTH = 160  # of the small copy
-_BLOCK = 8  # side of a block in its pixels
+_WIDTH = 160  # of the small copy, in pixels
+_BLOCK = 8  # side of a block, in pixels of the small copy
 _LASTING_S: Mapping[PictureState, float] = {
     "ok": 1.0,
     "covered": 1.5,
@@ -28,9 +28,9 @@ _FEWEST_FRAMES = 4
 _EVIDENT = ("frozen", "smeared")
 """States for which one image is enough evidence."""
 _LEARN_S, _LEARN_FRAMES = 5.0, 20
-"""Good images needed before anything is compared with the usual values."""
+"""Seconds and number of good images needed before images are compared with the usual ones."""
 _USUAL_S, _VIEW_S = 20.0, 5.0
-"""Averaging times of structure and sharpness, and of the view itself."""
+"""Averaging times of the usual sharpness and contrast, and of the usual view."""
 _LONGEST_GAP_S = 1.5
 """After a longer gap between two images, the evidence is reset."""
 
@@ -39,15 +39,15 @@ _SHARP = 1.5
 _ABOVE_NOISE = 1.5
 """This multiple of the noise energy is subtracted from that of the detail."""
 _MOST_NOISE = 36.0  # energy, in grey levels squared
-_QUIET_SHARE = 0.1  # of the blocks: those with the least motion
+_QUIET_SHARE = 0.1  # share of the blocks used to measure noise: those with the least motion
 _NOISE = {True: 0.005, False: 0.1}  # learning rate, by whether the measured noise is above the estimate
-_LAMPS = 0.01  # of the blocks: a dark image with this many sharp ones is a night scene
-_LEAST_SHARP = 0.12  # of all blocks, usually; a view with less detail is not judged
-_LEFT = 0.4  # of the sharp blocks; with fewer, detail was lost
-_DOUBTFUL_LEFT, _DOUBTFUL = 0.6, 0.1  # with fewer sharp blocks, the learning rate is reduced to this
+_LAMPS = 0.01  # a dark image with a larger share of sharp blocks is a night scene
+_LEAST_SHARP = 0.12  # a view whose usual share of sharp blocks is lower is not judged
+_LEFT = 0.4  # share of the usual sharp blocks; with fewer, detail was lost
+_DOUBTFUL_LEFT, _DOUBTFUL = 0.6, 0.1  # with a smaller share, learning slows by this factor
 _SAME_VIEW, _STEADY_VIEW = 0.5, 0.6  # correlation
 _LEAST_LIGHT = 0.35
-_FLAT = 0.6  # of the usual contrast of the coarse image
+_FLAT = 0.6  # share of the usual contrast of the coarse image; below it, the image is flat
 _DARK_LEVEL, _DARK_RANGE = 20.0, 16.0  # grey levels
 _WHITE, _WHITE_SHARE, _WHITE_LEFT = 250.0, 0.8, 0.6
 
@@ -58,7 +58,7 @@ class Health(NamedTuple):
     """Health of a stream's images.
 
     Attributes:
-        state: The state.
+        state: ``ok``, or the kind of fault.
         for_s: Seconds since it began.
         ok_for_s: In a bad state, seconds for which the images have looked good again.
         why: Measurements of the newest image, by name.
@@ -99,7 +99,7 @@ class _Features(NamedTuple):
 class PictureHealth:
     """Judges the images of one stream.
 
-    The state changes once the evidence for another one has persisted; recovery takes a second, too. Loss of
+    The state changes once the evidence for another one has persisted; recovery takes one second. Loss of
     detail is judged against what this camera usually shows, so fog and plain scenes are not faults.
 
     Args:

@@ -31,13 +31,13 @@ _SHARPNESS = 10.0
 _AGREES_WITHIN = 0.6
 """Largest distance, in places of the keys, between a match and a similarity it agrees with."""
 _AS_GOOD = 0.05
-"""Cosine difference: a place this close to its best match counts as seen."""
+"""Cosine difference: a place whose expected match is this close to its best match counts as seen."""
 _LEAST_SEEN, _LEAST_SEEN_AS_EXPECTED = 0.5, 0.3
 """Least shares of a view's places that must be seen: in general, and where a tracked view is expected. In
 images of other scenes, three in four similarities show less than half."""
 _LEAST_COSINE = 0.4
-"""Least mean over the places: nine in ten other scenes are below 0.36; the same scene in the dark is above
-0.53."""
+"""Least mean cosine of the expected matches: nine in ten other scenes are below 0.36; the same scene in the
+dark is above 0.53."""
 _STAYS_IN, _COMES_IN = 0.45, 0.55
 """Share of the view or of the image that must be visible in the other for the view to stay found, and to be
 found again: rows of houses look alike, so less than half of a view may be found in several places."""
@@ -161,7 +161,7 @@ class _Matches:
         return found if found.is_plausible else None
 
     def fit(self, similarity: Similarity) -> float:
-        """Number of matches that agree with a similarity; near misses count in part."""
+        """Number of matches that agree with a similarity; near misses count partly."""
         return float(self._weights(similarity).sum())
 
     def common(self, similarity: Similarity) -> float:
@@ -187,7 +187,7 @@ class _Matches:
         return float((here >= self._scores[number, self._best[number]] - _AS_GOOD).mean())
 
     def corrected(self, expected: Similarity) -> Similarity:
-        """A similarity refined by the matches; the expected one has the weight of all places together."""
+        """The expected similarity, refined by the matches; it counts like one agreeing match per place."""
         weight = np.concatenate((self._weights(expected), np.ones(len(self._places))))
         weight /= weight.sum()
         start = np.concatenate((self._start, self._places))
@@ -253,7 +253,7 @@ class Home:
         return self._name
 
     def is_due(self, time_ns: int) -> bool:
-        """Whether it is time to search for the view, or to take it."""
+        """Whether it is time to search for the view, or to take the first one."""
         if self._looked_ns is None:
             began_ns = time_ns if self._began_ns is None else self._began_ns
             return bool(self._views) or time_ns - began_ns >= _SETTLES_MS * 1e6

@@ -58,7 +58,7 @@ def judge(things: Sequence[Thing], movers: Sequence[Mover]) -> Verdict:
 
 
 def _fit(box: Rectangle, mover: Rectangle) -> float:
-    """Overlap of a thing with a mover plus a small constant if they match; otherwise 0."""
+    """Overlap of a thing with a mover, plus a small constant, if they match; otherwise 0."""
     (x, y, width, height), (left, top, wide, tall) = box, mover
     across = max(0.0, min(x + width, left + wide) - max(x, left))
     down = max(0.0, min(y + height, top + tall) - max(y, top))

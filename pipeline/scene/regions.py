@@ -17,7 +17,7 @@ from pipeline.scene.boxes import Box, area, common, overlap
 from pipeline.scene.dense_motion import Array, DenseMotion, Places, Vector
 
 SMALLEST = 6
-"""Fewest places in a region."""
+"""Minimum number of places in a region."""
 _SURE = 0.6
 """At least one place of a region has a probability of moving above this."""
 _LIKELY = 0.4
@@ -27,11 +27,11 @@ _FASTEST = 100.0
 _JOINED = 1 / 48
 """Gaps up to this share of the image's width are closed."""
 _APART = 4.5
-"""Least distance of two motions that differ, in spreads (3.5 for the halves of a uniform spread)."""
+"""Minimum difference of two motions, as a multiple of their spread (3.5 for halves of an even spread)."""
 _APART_SPEED = 0.02
-"""Least distance of two motions that differ, in widths per second."""
+"""Minimum difference of two motions, in widths per second."""
 _APART_SHARE = 0.5
-"""Least distance of two motions that differ, as a share of the faster one."""
+"""Minimum difference of two motions, as a share of the faster one."""
 _EVEN = _APART_SPEED / 4
 """Velocities with a smaller spread, in widths per second, belong to one motion."""
 _CONNECTED = 0.7
@@ -206,7 +206,7 @@ def _second_motion(velocities: Array) -> npt.NDArray[np.bool_] | None:
     (xx, xy), (_, yy) = (around.T @ around / len(around)).tolist()
     if math.sqrt(xx + yy) < _EVEN:
         return None
-    angle = math.atan2(2 * xy, xx - yy) / 2  # of the axis of largest variance
+    angle = math.atan2(2 * xy, xx - yy) / 2  # direction of the axis of largest variance
     guess = around @ np.array([math.cos(angle), math.sin(angle)], np.float32) > 0
     within, second, centres = cv2.kmeans(
         velocities,

@@ -111,7 +111,7 @@ class RuleBook:
         """The events of the next frame.
 
         Args:
-            things: Those visible in it, excluding those out of sight.
+            things: Those seen in it; things out of sight are left out.
             now: When it was captured; later than the frame before.
             sight: Position of the reference view in it; None if none is tracked.
         """
@@ -268,7 +268,7 @@ class _Lasting:
     Args:
         teller: Creates the events.
         visits: Visits to the zone.
-        doing: Returns since when each thing has been doing it, by id.
+        doing: Returns the time since which each thing has been doing it, by id.
     """
 
     def __init__(

@@ -20,7 +20,7 @@ SHARE_STEPS = 10
 SIGHT_STEPS = 256
 """Steps per image width, or per unit of a factor."""
 _NO_POINTS, _NO_BOXES = list[Point](), list[Rectangle]()
-"""Shared by all things: three new lists each would be most of their cost."""
+"""Shared by all things, because three new lists for each would take most of the time."""
 MOST_SPEED = 1e6
 """Image widths per second; larger values are clipped."""
 
@@ -31,8 +31,8 @@ class Look(msgspec.Struct, kw_only=True, frozen=True, gc=False):  # 90,000 per h
     Attributes:
         session: Session of its frame: a capture worker gets a new one when it restarts.
         now: When its frame was captured.
-        depth: Number of past frames used; 0: no motion is known.
-        things: Those visible in it, excluding those out of sight, in coordinates of the reference view.
+        depth: Number of past frames used; 0 if no motion is known.
+        things: Those seen in it, in coordinates of the reference view; things out of sight are left out.
         sight: Position of that view in the image; None if none is tracked.
         label: The steady label; None if there is none. Camera-motion labels of the shipped model are ignored.
     """
@@ -60,7 +60,7 @@ STARTED = Cut("the sink was killed")
 
 
 def in_steps(look: Look) -> Look:
-    """The same prediction, quantised, its things sorted by id; quantised input is returned unchanged."""
+    """The prediction, quantised and with its things sorted by id; quantised input is returned unchanged."""
     return Look(
         session=look.session,
         now=_moment_in_ticks(look.now),
@@ -87,7 +87,7 @@ def thing_of_steps(number: int, box: Rectangle, speed: float, direction_deg: flo
 
 
 def _sight_in_steps(sight: Sight) -> Sight:
-    """Quantised coarsely, so that it seldom changes: things already have their positions in the view."""
+    """The sight, quantised coarsely so that it seldom changes: things already have positions in the view."""
     factor = _placed(sight.factor)
     return msgspec.structs.replace(
         sight,

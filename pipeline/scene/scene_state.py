@@ -30,7 +30,7 @@ Vector: TypeAlias = tuple[float, float]
 Box: TypeAlias = tuple[float, float, float, float]
 S = TypeVar("S", bound=msgspec.Struct)
 _REGION = ("places", "velocities", "moving", "place")
-_MOST_PLACES = 4096  # in a row or a column
+_MOST_PLACES = 4096  # maximum number of rows and of columns
 
 
 class TrackState(msgspec.Struct):

@@ -29,7 +29,7 @@ _HEALTH: Mapping[str, str] = {
 _ANSWERED = ("signal_lost", "worker_down")
 """Kinds whose end is followed by an event with the same content: ``signal_back``, ``worker_up``."""
 DIRECTIONS = ("right", "up-right", "up", "up-left", "left", "down-left", "down", "down-right")
-"""Anticlockwise from 0 degrees, 45 degrees each."""
+"""Anticlockwise from 0 degrees, 45 degrees apart."""
 
 
 def in_words(things: Sequence[Thing]) -> str:

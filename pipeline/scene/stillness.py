@@ -12,13 +12,13 @@ _LONGEST_USUAL_S = 1.5
 _LEAST_S, _TIMES_USUAL, _FEWEST_FRAMES = 4.0, 4.0, 8
 """Least time without change, in seconds and as a multiple of the longest usual time, and fewest frames."""
 _FORGET_S = 600.0
-_QUIET_SHARE = 0.15  # of the smallest usual difference: tolerance for re-encoding
+_QUIET_SHARE = 0.15  # share of the smallest usual difference that is tolerated, because of re-encoding
 _MOST_QUIET = 0.5  # grey levels
 _LOW, _STEP = 0.1, 0.05
 
 
 class Stillness:
-    """Measures how long the image of one stream has been unchanged, and how long it usually is at most.
+    """Measures how long the image of one stream has been unchanged, and for how long it usually is at most.
 
     Each image is compared with the first one of its run, so that slow changes add up.
     """

@@ -27,7 +27,7 @@ _REACH, _LEAST_REACH, _MOST_REACH = 0.1, 0.01, 0.05
 """How far a thing must move to count as having moved on: a share of its box's longer side, within bounds
 given as shares of the image."""
 _JUMPS = 0.02
-"""Uncertainty of the centre of a box."""
+"""Uncertainty of the centre of a box, as a share of the image."""
 _TRAVELLED = 3
 """Distance, in multiples of its reach, that a thing must have travelled before it can stop."""
 _SLOWED = 0.85
@@ -38,7 +38,7 @@ _TRAVELS_MS = 3000.0
 _LATELY_MS = 700.0
 """Time span of the recent speeds."""
 _EDGE = 0.01
-"""Of the image: a thing last seen this close to the edge has left."""
+"""Share of the image: a thing last seen this close to the edge has left."""
 _SAME_PLACE = 0.5
 """Overlap (intersection over union) above which two stops are the same one."""
 MOST_STOPS = 64
@@ -51,8 +51,8 @@ class Stop:
 
     Attributes:
         thing: As it was last seen before it stopped.
-        since: When that was.
-        id: The thing's id; None if it will get a new one.
+        since: When it was last seen before it stopped.
+        id: The thing's id; None if it will get a new one when it moves on.
         is_told: Whether an event has reported it.
         ended: When it moved on; None while it stands.
     """
@@ -70,9 +70,9 @@ class _Way:
 
     Attributes:
         thing: As it was last seen.
-        last: When that was.
+        last: When it was last seen.
         first: When it was first seen, or seen again.
-        rest: Since when it has stayed within its reach.
+        rest: Time since which it has stayed within its reach.
         place: Centre of its box at that time.
         drift: Displacement since then from its own motion, right and up.
         travelled: Distance travelled, decaying over time.

@@ -32,13 +32,13 @@ class Visit:
 
     Attributes:
         thing: As it was last seen.
-        last: When that was.
+        last: When it was last seen.
         presence: Whether it is inside.
         way: Recent times, positions and speeds, oldest first.
         entered: When it entered or was first seen inside; None while it is outside.
         was_outside: Whether it has been seen outside.
-        doubted: If its box jumped across the border, when, and its speed at that time in image widths
-            per second.
+        doubted: Time of its box's jump across the border, and its speed then in image widths per second;
+            None without a jump.
     """
 
     thing: Thing
@@ -107,7 +107,8 @@ class Visits:
     Attributes:
         inside: Things inside, by id; for a while also those out of sight.
         entered: Things that entered with the last frame, from outside the zone or the image.
-        left: Things that left, likewise. A thing that stops or starts moving inside does neither.
+        left: Things that left with the last frame. A thing that stops or starts moving inside is in
+            neither list.
     """
 
     def __init__(self, area: Area) -> None:

@@ -14,7 +14,7 @@ from pipeline.base.moving_thing import Point, Rectangle
 from pipeline.base.watched import Anchor, Line, Zone
 
 _MARGIN = 0.01
-"""Share of the image by which a thing must be outside a zone to have left it, or beyond a line."""
+"""Share of the image: a thing this far outside a zone has left it; this far from a line, it is on a side."""
 _BACKWARD = -0.25
 """Cosine of the angle to the crossing direction below which a thing moves back. It is lenient because
 directions refer to an image whose aspect ratio is not known here."""
@@ -85,7 +85,7 @@ class Border:
         return ahead > _BACKWARD * math.hypot(x, y)
 
     def _nearest(self, point: Point) -> "_Near":
-        """The nearest point of the line; at a bend its ``right`` is the sum of both segments'."""
+        """The nearest point of the line; at a bend, its ``right`` is the sum of those of both segments."""
         near = [stretch.near(point) for stretch in self._measured]
         distances = [distance for distance, _ in near]
         best = distances.index(min(distances))

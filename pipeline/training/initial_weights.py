@@ -86,7 +86,7 @@ def _text(value: Any) -> str:
 def _take_over(model: TemporalKVQResNetCBAM, other: TemporalKVQResNetCBAM) -> None:
     """Copies the preprocessing except the size, and all weights with the same meaning in both networks.
 
-    Classifier rows are matched by label, position embeddings are interpolated.
+    Classifier rows are matched by label; position embeddings are interpolated.
     """
     model.preprocessing = replace(other.preprocessing, size=model.preprocessing.size)
     weights = other.state_dict()

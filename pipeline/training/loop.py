@@ -98,7 +98,7 @@ def _stop_signals(*, alone: bool) -> Iterator[list[int]]:
     """Collects the first Ctrl-C or SIGTERM in the yielded list; the second one ends the process.
 
     Args:
-        alone: Not under torchrun, which forwards each Ctrl-C to ranks that already got it from the terminal.
+        alone: False under torchrun, which forwards each Ctrl-C to ranks that the terminal already sent it to.
     """
     stop: list[int] = []
     if current_thread() is not main_thread():

@@ -25,7 +25,7 @@ def parameter_groups(
         backbone_rate: Learning rate of every ResNet in the model, relative to the others.
 
     Returns:
-        Groups for an optimiser; ``rate`` in each is its factor on the learning rate.
+        Groups for an optimiser; ``rate`` in each multiplies the learning rate.
     """
     backbones = (module for module in model.modules() if isinstance(module, models.ResNet))
     slow = {id(parameter) for backbone in backbones for parameter in backbone.parameters()}
@@ -42,7 +42,7 @@ def parameter_groups(
 
 
 def learning_rate(highest: float, step: int, warmup_steps: int, progress: float) -> float:
-    """Linear warm-up by steps, then a cosine to 1 % over ``progress`` (0 to 1) of the budget."""
+    """Linear warm-up by steps, then cosine decay to 1 % over ``progress`` (0 to 1) of the budget."""
     cosine = 0.505 + 0.495 * math.cos(math.pi * min(max(progress, 0.0), 1.0))
     return highest * min(1.0, (step + 1) / max(warmup_steps, 1)) * cosine
 

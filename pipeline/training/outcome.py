@@ -84,7 +84,7 @@ def conclude(run: Trainer, progress: Progress | None = None) -> dict[str, Any]:
 
 
 def cut_short(run: Trainer) -> str:
-    """That the time limit ended the run before its last step, or within the warm-up; else an empty text."""
+    """How the time limit ended the run before its last step or within the warm-up; "" if it did not."""
     options = run.options
     if not options.minutes or run.elapsed_s < 60 * options.minutes or run.stopped_early:
         return ""
@@ -96,7 +96,7 @@ def cut_short(run: Trainer) -> str:
 
 
 def announced(run: Trainer) -> str:
-    """What `conclude` is about to do, in words, and how long it takes at the speed of the last validation."""
+    """A line about what `conclude` will do, and how long it takes at the speed of the last validation."""
     options = run.options
     if run.held_out is None:
         clips = options.evaluate_samples

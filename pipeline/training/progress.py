@@ -28,13 +28,13 @@ _FORMS = {
     "best": "best {:.4f}",
     "clips_per_s": "{:,.0f} clips/s",
 }
-_SPEED_OVER_S = 3600.0  # window for the mean speed; long, so that validations average out
+_SPEED_OVER_S = 3600.0  # averaging time of the speed; long, so that validations average out
 _SILENCE_S = 30.0  # without a terminal, longest time between two progress lines
-_FINEST = 0.001  # of the budget; rich averages the speed over the last thousand updates
+_FINEST = 0.001  # share of the budget per update; rich averages the speed over the last thousand updates
 
 
 class Reporter:
-    """Context manager around one run.
+    """Context manager that reports the progress of one run.
 
     When a run is resumed, its file is appended to; lines newer than the resumed step are removed first,
     because they will be written again.
@@ -110,7 +110,7 @@ class Reporter:
         """Reports progress during the block; without a terminal, at least every ``silence_s`` seconds.
 
         Args:
-            done: The share of the budget used before, 0 to 1.
+            done: The share of the budget used before the block, 0 to 1.
         """
         self._done = done
         self._done_s = time.monotonic()
@@ -129,7 +129,7 @@ class Reporter:
 
     @contextmanager
     def validating(self) -> Iterator[None]:
-        """Says in the progress lines of the block that a validation runs."""
+        """Shows in the progress lines of the block that a validation is running."""
         self._validating = True
         try:
             yield

@@ -22,7 +22,7 @@ def write_state(path: Path, state: dict[str, Any]) -> None:
     Raises:
         OSError: The file can't be written.
     """
-    for unfinished in path.parent.glob(f".{path.name}.*{PARTIAL}"):  # of a process that was killed
+    for unfinished in path.parent.glob(f".{path.name}.*{PARTIAL}"):  # left by a process that was killed
         unfinished.unlink(missing_ok=True)
     data = io.BytesIO()
     torch.save(state, data)

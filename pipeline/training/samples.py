@@ -16,7 +16,7 @@ class Clips(NamedTuple):
         labels: Class of the newest frame, ``(n,)``.
         windows: View of each frame, ``(n, T + 1, 2, 3)`` affine maps from screen to image; None if
             unknown.
-        present: Which past frames are present, ``(n, T)`` bool; None for all.
+        present: Which past frames are present, ``(n, T)`` bool; None if all are.
         numbers: Number of the recorded clip of each window, ``(n,)``; None if each is its own clip.
     """
 
@@ -28,7 +28,7 @@ class Clips(NamedTuple):
 
 
 class ClipSource(Protocol):
-    """A source of batches whose random numbers depend only on a seed and the number of batches before."""
+    """A source of batches whose random numbers depend only on a seed and the batch number."""
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -257,8 +257,8 @@ class Trainer:
     def validate(self) -> tuple[float, float]:
         """Scores the averaged weights on validation clips; saves the best as ``best.safetensors``.
 
-        The best weights have the highest accuracy; of equal ones, the later are kept. With layered scenes
-        they are the newest, because the accuracy does not measure dense motion.
+        The best weights have the highest accuracy; of equal ones, the latest are kept. With layered scenes,
+        the newest weights count as the best, because the accuracy does not measure dense motion.
 
         Returns:
             Accuracy and macro-F1.

@@ -48,7 +48,7 @@ class TrainingOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     resume: bool
     """Resume from the last checkpoint in ``out``."""
     device: str
-    """``auto``, ``cpu``, ``cuda``, ``cuda:1`` ..."""
+    """Device to train on: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` ..."""
 
     model: Architecture
     """The network; ``num_classes`` is set from the data."""
@@ -67,7 +67,7 @@ class TrainingOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     minutes: NonNegative
     """Training time, excluding compilation and validation; 0 = no limit."""
     steps: Count
-    """Optimiser steps; 0 = no limit. The run ends at whichever limit comes first."""
+    """Optimiser steps; 0 = no limit. The run ends at whichever limit is reached first."""
     patience: Count
     """Stop after this many validations in a row without improvement; 0 = never."""
     batch_size: AtLeastOne
@@ -89,7 +89,7 @@ class TrainingOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     no_past_share: Share
     """Share of samples with only the newest frame, as at the start of a stream."""
     one_past_share: Share
-    """Share of samples with only some of the past frames (of two: t-1)."""
+    """Share of samples with only some of the past frames (with two past frames: only t-1)."""
     precision: Literal["auto", "fp32", "bf16", "fp16"]
     """``auto`` is bf16 on CUDA, else fp32."""
     compile: bool
@@ -102,9 +102,9 @@ class TrainingOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     scene_batch_size: Count
     """Layered scenes per step, over all processes, to train dense motion; 0 = none."""
     clips_every_steps: AtLeastOne
-    """With scenes: use labelled clips only every this many steps; the other steps have only scenes."""
+    """With scenes: interval in steps at which labelled clips are used; the other steps use only scenes."""
     scenes_ahead: Annotated[int, msgspec.Meta(ge=0, le=64)]
-    """On CUDA, batches of scenes that a second process renders in advance; 0 = none."""
+    """On CUDA, number of batches of scenes that a second process renders in advance; 0 = none."""
     scene_height: Annotated[int, msgspec.Meta(ge=64, le=1024, multiple_of=32)]
     """Height of the scenes in pixels."""
     scene_width: Annotated[int, msgspec.Meta(ge=64, le=1024, multiple_of=32)]
@@ -114,13 +114,13 @@ class TrainingOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     curriculum_share: Share
     """Share of the run in which slow motions are phased in; 0 = all speeds from the start."""
     min_speed: Positive
-    """Lowest speed factor."""
+    """Lowest speed of rendered motions, as a multiple of the reference speed."""
     max_speed: Positive
-    """Highest speed factor."""
+    """Highest speed of rendered motions, as a multiple of the reference speed."""
     photo_share: Share
     """Share of the image bank cropped from photos, if any."""
     bank_count: AtLeastOne
-    """Images held on the device."""
+    """Number of images in the image bank, which is held on the device."""
     redraw_every_steps: Count
     """Steps between two redraws of 32 images; 0 = never."""
     supersample: Annotated[int, msgspec.Meta(ge=1, le=16)]
@@ -133,7 +133,7 @@ class TrainingOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     augment: bool
     """Augment position, size, light and noise of the clips of ``data``."""
     mirror: bool
-    """Also flip them horizontally; only if that can't change a class."""
+    """Also flip the clips of ``data`` horizontally; only if that can't change a class."""
     windows_per_clip: Count
     """Windows per clip of ``data`` in a validation; 0 = all, as in the final evaluation."""
 
@@ -144,9 +144,9 @@ class TrainingOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     validate_every_steps: AtLeastOne
     """Steps between two validations."""
     validate_samples: AtLeastOne
-    """Clips per validation (rendered only: new motions over training images)."""
+    """Clips per validation; only for rendered clips, which show new motions over the training images."""
     evaluate_samples: AtLeastOne
-    """Clips per speed and control of the final evaluation (rendered only)."""
+    """Clips per speed and per control of the final evaluation; only for rendered clips."""
 
     def __post_init__(self) -> None:
         if self.minutes <= 0 and self.steps <= 0:

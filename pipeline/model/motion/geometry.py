@@ -22,7 +22,7 @@ def places(size: Sequence[int], stride: int, like: Tensor) -> Tensor:
 
 
 def warp(maps: Tensor, flow: Tensor, stride: int) -> Tensor:
-    """Warps maps of a past frame onto the new frame; zeros from outside the image.
+    """Warps maps of a past frame onto the new frame; positions outside the image give zeros.
 
     Args:
         maps: ``(n, C, h, w)`` of the past frame.
@@ -38,7 +38,7 @@ def warp(maps: Tensor, flow: Tensor, stride: int) -> Tensor:
 
 
 def signed_log(x: Tensor) -> Tensor:
-    """The inverse hyperbolic sine: close to ``x`` if small, logarithmic if large.
+    """The inverse hyperbolic sine: close to ``x`` if it is small, logarithmic if it is large.
 
     Written out, because OpenVINO has no fast kernel for ``torch.asinh``.
     """
@@ -66,7 +66,7 @@ def local_correlation(here: Tensor, there: Tensor, radius: int) -> Tensor:
         ``(n, (2 r + 1) ** 2, h, w)``, offsets row by row; zeros beyond the border.
     """
     n, channels, rows, columns = here.shape
-    side, window = 2 * radius, (2 * radius + 1) ** 2  # of a block; cells in a window
+    side, window = 2 * radius, (2 * radius + 1) ** 2  # side of a block, number of cells in a window
     down, across = -(-rows // side), -(-columns // side)
     low, right = down * side - rows, across * side - columns
     blocks = F.pad(here, (0, right, 0, low)).permute(0, 2, 3, 1)

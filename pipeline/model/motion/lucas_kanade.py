@@ -12,8 +12,8 @@ from pipeline.model.motion.geometry import doubled, places, warp
 WINDOWS = (3, 7)
 """Sides of the windows, in cells."""
 STEP_CHANNELS = 5 * len(WINDOWS)
-"""Channels of a step's evidence. For each window the step in x and y and the unexplained share of the window;
-then the strength of the gradients and their cornerness (0 for an edge)."""
+"""Channels of a step's evidence. For each window: the step in x and y, the share of the window
+that is not trusted, the strength of the gradients, and their cornerness (0 for an edge)."""
 _LONGEST_PX = 3.0
 _PLACE_PX, _TEXTURE_PX = 4, 2  # strides of the flow and of the texture
 _START_DAMPING = 0.05
@@ -29,7 +29,7 @@ class Gradients(NamedTuple):
         down: Its gradient in y, same shape.
         inverse: Elements ``xx``, ``xy`` and ``yy`` of the inverse of each window's damped structure
             tensor, ``(n, 3, W, h, w)``.
-        evidence: The last two of ``STEP_CHANNELS``, ``(n, 2 W, h, w)``.
+        evidence: Strength and cornerness, the last channels of ``STEP_CHANNELS``, ``(n, 2 W, h, w)``.
     """
 
     texture: Tensor

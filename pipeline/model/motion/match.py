@@ -34,7 +34,7 @@ class Matched(NamedTuple):
 class Match(nn.Module):
     """Softmax over the positions of one past frame; its expectation is the matched position.
 
-    Nearness is a learned prior: without distinctive texture, as on a wall, the flow is zero.
+    A learned prior favours nearby positions: without distinctive texture, as on a wall, the flow is zero.
     """
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class Match(nn.Module):
         self.nearness = nn.Parameter(torch.tensor(-1.0))
 
     def forward(self, query: Tensor, key: Tensor) -> Matched:
-        """Matches maps of the new and past frame, ``(n, C, rows, columns)``, of length 1 at each position."""
+        """Matches maps ``(n, C, rows, columns)`` of new and past frames, of unit length at each position."""
         with full_precision(query.device.type):
             return self._match(query.float(), key.float())
 

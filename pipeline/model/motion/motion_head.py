@@ -19,11 +19,11 @@ from pipeline.model.motion.similarity import Similarity, fit_similarity
 
 COARSE, FINE = STRIDE, 4
 ROUNDS = 1, 2, 2
-"""Refinement rounds at stride 8 (all past frames) and at stride 4 (the newest past frame), then Lucas-Kanade
-steps, which are cheap, from the result of the last round."""
+"""Number of refinement rounds at stride 8 (all past frames) and at stride 4 (the newest past frame), and of
+Lucas-Kanade steps, which are cheap, after the last round."""
 _COARSE_WIDTH, _FINE_WIDTH = 48, 32
 _SCENE_COARSE, _SCENE_FINE = 24, 16
-_GRID = 4  # of the summary
+_GRID = 4  # rows and columns of the summary
 
 
 class Motion(NamedTuple):
@@ -66,7 +66,7 @@ class CameraVote(NamedTuple):
 
     Attributes:
         flow: ``(B * T, 2, h / 2, w / 2)`` pixels.
-        logits: Logits that the flow is camera motion, ``(B * T, h / 2, w / 2)``.
+        logits: Logits of the probability that the flow is camera motion, ``(B * T, h / 2, w / 2)``.
     """
 
     flow: Tensor
@@ -138,7 +138,7 @@ class MotionHead(nn.Module):
             match: Match maps of the past frames, ``(B, T, 64, h / 2, w / 2)``.
             fine: Fine maps of the past frames, ``(B, T, 64, h, w)``.
             valid: ``(B, T)`` bool: which slots hold a frame.
-            trace: Filled for training.
+            trace: Receives the intermediate results for training.
         """
         past, grid = valid.shape[1], fine.shape[-2:]
         rounds: list[Round] = []
@@ -254,10 +254,10 @@ def _trust(log_error: Tensor) -> Tensor:
 
 
 def _repeated(maps: Tensor, past: int) -> Tensor:
-    """The new frame's maps once for each past frame: ``(B, ...)`` to ``(B * T, ...)``."""
+    """The new frame's maps, repeated for each past frame: ``(B, ...)`` to ``(B * T, ...)``."""
     return maps[:, None].expand(-1, past, *(-1,) * (maps.ndim - 1)).flatten(0, 1)
 
 
 def _by_slot(rows: Tensor, past: int) -> Tensor:
-    """``(B * T, ...)`` to ``(B, T, ...)``."""
+    """Reshapes ``(B * T, ...)`` to ``(B, T, ...)``."""
     return rows.view(-1, past, *rows.shape[1:])

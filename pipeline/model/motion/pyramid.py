@@ -38,7 +38,7 @@ class MotionPyramid(nn.Module):
         self.detail = nn.Conv2d(4 * TEXTURE_CHANNELS, FINE_CHANNELS, 1)
 
     def forward(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Maps of the backbone to those of ``MOTION_STAGES``.
+        """Converts maps of the backbone to those of ``MOTION_STAGES``.
 
         ``context`` ``(B, 96, h/2, w/2)``; ``match`` ``(B, 64, h/2, w/2)`` of unit length at each position,
         so that products are cosines; ``fine`` ``(B, 64, h, w)``: 32 channels of unit length, then the

@@ -19,7 +19,7 @@ class Refined(NamedTuple):
         flow: ``(n, 2, h, w)`` float32, pixels.
         log_error: Logarithm of the expected error in pixels, ``(n, h, w)`` float32.
         hidden: State passed to the next round, ``(n, hidden, h, w)``.
-        gates: Factor for the step of each window, 0 to 1, ``(n, W, h, w)``; None without steps.
+        gates: Factor for the step of each window, 0 to 1, ``(n, W, h, w)``; None without Lucas-Kanade steps.
     """
 
     flow: Tensor
@@ -28,7 +28,7 @@ class Refined(NamedTuple):
     gates: Tensor | None = None
 
     def stepped(self, steps: Steps) -> "Refined":
-        """The same with Lucas-Kanade steps, scaled by the gates, added to its flow."""
+        """A copy whose flow includes the Lucas-Kanade steps, scaled by the gates."""
         assert self.gates is not None
         return self._replace(flow=self.flow + (steps.pixels * self.gates[:, None]).sum(dim=2))
 
@@ -87,7 +87,7 @@ class Refiner(nn.Module):
             so_far: Result of the previous round.
             still: Flow of the static scene, ``(n, 2, h, w)``.
             context: ``(n, context, h, w)``.
-            steps: Lucas-Kanade steps from the same flow.
+            steps: Lucas-Kanade steps from the same flow; None if there are none.
         """
         flow = so_far.flow.detach()
         around = local_correlation(here, warp(there, flow, self.stride), self.radius)

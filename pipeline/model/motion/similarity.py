@@ -14,9 +14,9 @@ from torch import Tensor
 from pipeline.model.motion.geometry import places
 
 _FINEST_PX = 0.3  # residuals below this are noise
-_WITHIN = 2.0  # a residual of this many mean residuals has a weight of a quarter
-_STANDS = 0.62  # the static hypothesis wins if its agreeing weight is this share of the other's
-_PARALLAX = 0.3  # agreement within a pixel, or within this share of a fast motion, to allow for depth
+_WITHIN = 2.0  # a residual of this many times the mean residual has a weight of a quarter
+_STANDS = 0.62  # the static hypothesis wins if its agreeing weight is at least this share of the other's
+_PARALLAX = 0.3  # flow agrees within a pixel, or within this share of a fast motion, to allow for depth
 _PRIOR = 1e-3  # weight of "no motion", as a share of full confidence at all positions
 
 
@@ -48,7 +48,8 @@ def fit_similarity(flow: Tensor, weight: Tensor, stride: int, rounds: int) -> Si
     """Fits the similarity that most positions agree on.
 
     Refines two starting points, "no motion" and the plain fit of the moving positions, and prefers the
-    first. So neither a large object in front of a static camera nor one that the camera follows wins.
+    first. So the result follows neither a large object in front of a static camera nor one that the camera
+    tracks.
 
     Args:
         flow: ``(n, 2, h, w)`` float32, pixels.
@@ -107,13 +108,13 @@ def _basis(moved: Tensor, where: Tensor) -> Tensor:
 
 
 def _squared(residual: Tensor) -> Tensor:
-    """``(n, k, 2 * positions)`` to squared lengths ``(n, k, positions)``."""
+    """Squared lengths ``(n, k, positions)`` of residuals ``(n, k, 2 * positions)``."""
     x, y = torch.split(residual.square(), residual.shape[2] // 2, dim=2)
     return x + y
 
 
 def _weighted_fit(weight: Tensor, basis: Tensor, spread_out: float) -> Tensor:
-    """The four parameters by least squares, in plain arithmetic on the sums: one operator when exported.
+    """The four parameters by least squares, in closed form from sums, so that few operators are exported.
 
     Args:
         weight: ``k`` weightings for each flow, ``(n, k, positions)``.

@@ -8,7 +8,7 @@ from pipeline.model.architecture import TEXTURE_CHANNELS
 from pipeline.model.attention import full_precision
 from pipeline.model.motion.geometry import doubled
 
-_SIDE, _SIGMA = 6, 1.3  # of the filters, in pixels; an even side aligns their centres with the cells'
+_SIDE, _SIGMA = 6, 1.3  # of the filters, in pixels; an even side aligns their centres with those of the cells
 _START_FLOOR = 0.1
 
 
@@ -28,7 +28,7 @@ class Texture(nn.Module):
         self.log_floor = nn.Parameter(torch.tensor(_START_FLOOR).log())
 
     def forward(self, picture: Tensor) -> Tensor:
-        """``(B, 3, 4 h, 4 w)`` to ``(B, 4 * 8, h, w)``: stride 2, four cells packed into one of stride 4."""
+        """Texture ``(B, 4 * 8, h, w)`` of frames ``(B, 3, 4 h, 4 w)``: each position packs 2 x 2 cells."""
         with full_precision(picture.device.type):
             found = self.filters(picture).float()
             energy = F.avg_pool2d(found.square().mean(dim=1, keepdim=True), 4)  # at stride 8

@@ -13,7 +13,7 @@ from pipeline.runtime.cuda.rows import Rows
 
 
 class CudaStep:
-    """Usage: write ``pixels``, ``past`` and ``rows``, run ``new``, fetch its answer, run ``keep``.
+    """Usage: write ``pixels``, ``past`` and ``rows``, run ``new``, ``fetch`` its answer, then run ``keep``.
 
     Args:
         network: The network to capture.
@@ -72,27 +72,27 @@ class CudaStep:
         entries.read(self.rows.flatten(), self.past.flatten(0, 1))
 
     def targets(self, numbers: list[list[int]]) -> Tensor:
-        """Row numbers, on the device, to write the results of ``keep`` to: one line per table."""
+        """Row numbers, on the device, to write the results of ``keep`` to; one list for each table."""
         return self._upload(numbers, self._targets)
 
     def origins(self, numbers: list[list[int]]) -> Tensor:
-        """Row numbers, on the device, of the inputs of ``again``, likewise."""
+        """Row numbers, on the device, of the inputs of ``again``; one list for each table."""
         return self._upload(numbers, self._origins)
 
     def _upload(self, numbers: list[list[int]], staging: Tensor) -> Tensor:
-        """Reusing the staging buffer is safe: a ``fetch``, which synchronises, lies between two uses."""
+        """Copies row numbers to the device; ``staging`` can be reused after the next ``fetch``."""
         count = len(numbers[0])
         staging[: len(numbers), :count] = torch.tensor(numbers)
         return staging[: len(numbers)].to(self.rows.device, non_blocking=True)[:, :count]
 
     def fetch(self, answer: Answer, count: int, want_attention: bool) -> list[Tensor]:
-        """Waits for an answer and copies its first rows to the host, without attention unless wanted."""
+        """Waits for an answer and copies its first ``count`` rows to the host; attention only if wanted."""
         parts = list(zip(self._fetched, answer, strict=True))
         wanted = [part for n, part in enumerate(parts) if want_attention or n != 1]
         for here, there in wanted:
             here[:count].copy_(there[:count], non_blocking=True)
         torch.cuda.current_stream().synchronize()
-        # copied by NumPy: torch's copy wakes all threads for a few MB, 34 of the 44 ms for 64 streams
+        # copied by NumPy: torch's copy wakes all threads for a few MB, which took 34 of 44 ms for 64 streams
         copies = [here[:count].view(torch.uint8).numpy().copy() for here, _ in wanted]
         return [torch.from_numpy(x).view(here.dtype) for x, (here, _) in zip(copies, wanted, strict=True)]
 

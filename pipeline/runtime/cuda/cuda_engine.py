@@ -138,7 +138,7 @@ class CudaEngine:
         return {"device": torch.cuda.get_device_name(self._where), "kernels": self._network.kernels}
 
     def step_for(self, count: int) -> CudaStep:
-        """The step for ``count`` streams, captured if new."""
+        """The step for ``count`` streams; captured at its first use."""
         size = padded(count)
         if size > self._limit:
             rows, columns = self._size

@@ -39,9 +39,9 @@ class CudaNetwork:
         size: Frame size.
 
     Attributes:
-        model: See above.
-        size: See above.
-        kernels: See above.
+        model: The network, on the device.
+        size: Frame size.
+        kernels: Name of the kernels in use.
         layout: Layout of the cached entries.
     """
 
@@ -107,7 +107,7 @@ class CudaNetwork:
                 torch._dynamo.maybe_mark_dynamic(x, 0)
         try:
             with warnings.catch_warnings():
-                # the scores stay in float32 by design
+                # torch advises TF32 for the scores, which must stay in float32
                 warnings.filterwarnings("ignore", "TensorFloat32", UserWarning)
                 return self._faster(features, past, rows)
         except Exception as error:  # any failure of Triton, driver or compiler

@@ -41,11 +41,11 @@ class EntryLayout:
         return parts[2].view(self._shapes[2]) if len(parts) > 2 else None
 
     def state(self, past: Tensor, valid: Tensor) -> State:
-        """The state from rows of the slots ``(n, T, length)``, without copies.
+        """The state from the rows of its slots, without copies.
 
         Args:
-            past: See above.
-            valid: ``(n, T)`` bool.
+            past: Rows of the slots, ``(n, T, length)``.
+            valid: ``(n, T)`` bool: which slots hold a frame.
         """
         parts = torch.split(past, self._lengths, dim=2)
         keys, values, *maps = (

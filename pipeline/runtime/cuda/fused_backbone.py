@@ -34,7 +34,7 @@ class FusedBlock(nn.Module):
         self.shortcut = None if downsample is None else cast(nn.Conv2d, downsample[0])
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(B, C, rows, columns)`` in channels-last layout to the input of the next block."""
+        """The output of the block for ``(B, C, rows, columns)`` in channels-last layout."""
         *inner, last = cast(list[nn.Conv2d], list(self.convs))
         out = x
         for conv in inner:
@@ -59,7 +59,7 @@ class Stem(nn.Module):
         _take_padded(conv)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(B, 4, height, width)`` to half the size."""
+        """The map of half the size for frames ``(B, 4, height, width)``."""
         return conv_relu(self.conv, x)
 
 
@@ -67,7 +67,7 @@ class StemPool(nn.Module):
     """The max-pooling after the stem."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(B, C, height, width)`` in channels-last layout to half the size."""
+        """Reduces ``(B, C, height, width)`` in channels-last layout to half the size."""
         return max_pool(x)
 
 

@@ -113,7 +113,7 @@ def _finish(  # type: ignore[no-untyped-def]
     x, shift, gate, stats, conv, conv_bias, residual, residual_shift, positions, rows, width, scale,
     map_step, tap_step, C: tl.constexpr, TALL: tl.constexpr, SHIFTED: tl.constexpr, WAITS: tl.constexpr,
 ):  # fmt: skip
-    """Spatial gate (7x7 over the two maps), both gates applied, residual added, ReLU; in place."""
+    """Spatial gate (7x7 over two maps), then in place: apply both gates, add the residual, ReLU."""
     row, c = tl.program_id(0) * TALL + tl.arange(0, TALL), tl.arange(0, C)
     inside = (row < rows)[:, None]
     image = row // positions

@@ -11,7 +11,7 @@ CHANNELS = 4
 
 @triton.jit  # type: ignore[untyped-decorator]
 def _normalise(pixels, factor, offset, frames, count, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]
-    """Normalised red, green, blue and zeros from blue-green-red."""
+    """Converts blue-green-red pixels to normalised red, green and blue, and a channel of zeros."""
     p = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     c = tl.arange(0, 4)
     colour = (p < count)[:, None] & (c < 3)[None, :]
@@ -42,7 +42,7 @@ def _max_pool(  # type: ignore[no-untyped-def]
 
 
 def normalise(pixels: Tensor, factor: Tensor, offset: Tensor, dtype: torch.dtype) -> Tensor:
-    """Frames ``(n, 4, rows, columns)`` in channels-last layout.
+    """Normalised frames ``(n, 4, rows, columns)`` in channels-last layout.
 
     Args:
         pixels: ``(n, rows, columns, 3)`` uint8, blue-green-red.

@@ -11,7 +11,7 @@ from pipeline.runtime.exported.ports import Ports
 
 
 class CutError(ValueError):
-    """A step that cannot be split: its answer needs more of the frame, or the library fails."""
+    """A step that cannot be split: its answer needs more than the features, or the library fails."""
 
 
 def openvino_answer(step: Any, ports: Ports) -> Any:

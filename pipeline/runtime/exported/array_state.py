@@ -38,7 +38,8 @@ class ArrayState:
             streams: For each stream its ``T`` slots, oldest first; None where there is no frame.
 
         Raises:
-            ValueError: A stream has the wrong number of slots, or an entry has another model or image size.
+            ValueError: A stream has the wrong number of slots, or an entry is from another
+                model or image size.
         """
         for slots in streams:
             if len(slots) != self._num_past:
@@ -77,7 +78,7 @@ class ArrayState:
         """Builds an entry from valid parts.
 
         Raises:
-            ValueError: They have another model, image size or precision.
+            ValueError: They are from another model, image size or precision.
         """
         if [(part.number, part.shape) for part in parts] != [("float32", shape) for shape in self._entry]:
             raise ValueError("cached by another model, or at another image size or precision")

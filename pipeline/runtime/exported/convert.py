@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class ExportedStep(nn.Module):
-    """``model.step`` with tensors only.
+    """``model.step`` with only tensors as inputs and outputs.
 
     Args:
         model: The network.
@@ -133,7 +133,7 @@ def to_openvino(
         converted = openvino.convert_model(traced, example_input=example, input=shapes)
     passes = load_package("openvino.passes")
     manager = passes.Manager()
-    manager.register_pass(passes.ConstantFolding())  # of sizes that the trace reads from each map
+    manager.register_pass(passes.ConstantFolding())  # folds the sizes that the trace reads from each map
     manager.run_passes(converted)
     names = *ports(model.architecture).inputs, *_outputs(model, pixels)
     for port, name in zip((*converted.inputs, *converted.outputs), names, strict=True):

@@ -51,8 +51,8 @@ def export_step(
         kind: ``onnx`` or ``openvino``; None chooses by the suffix of ``out``.
         report: Receives human-readable lines about the file.
         notify: Receives human-readable progress lines.
-        clips: Makes clips; if given, the step is quantised to int8 on some and scored on others, before and
-            after.
+        clips: Makes clips. If given, the step is quantised to int8 with some of them, and scored on others
+            before and after.
         least_agreement: Share of the scored clips for which int8 and float32 must give the same answer.
 
     Raises:
@@ -92,7 +92,7 @@ def export_step(
 
 
 def compare(model: TemporalKVQResNetCBAM, step: Step, steps: int = _STEPS) -> dict[str, float]:
-    """Runs an exported step and the model's in parallel, each on its own state, over streams with resets.
+    """Runs an exported step and the model's side by side, each with its own state, over streams with resets.
 
     Args:
         model: In eval mode, on the CPU.
@@ -144,7 +144,7 @@ def _to_int8(
     report: Callable[[str], None],
     notify: Callable[[str], None],
 ) -> None:
-    """Quantises an OpenVINO file in place, if its answers to other clips stay the same."""
+    """Quantises an OpenVINO file in place, unless too many of its answers to other clips change."""
     core = load_package("openvino").Core()
     size = model.preprocessing.usual_size
     empty = [part.numpy() for part in model.init_state(1, size).parts()]

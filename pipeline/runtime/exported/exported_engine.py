@@ -33,7 +33,7 @@ class Graphs(NamedTuple):
 class ExportedEngine:
     """See ``Engine``.
 
-    With unshared weights the passes of the other backbones are part of ``infer``. The features of an image
+    With unshared weights, the passes of the other backbones are part of ``infer``. The features of an image
     are ``Ports.features``, the few maps that its answer needs.
 
     Args:

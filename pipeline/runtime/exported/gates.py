@@ -26,7 +26,7 @@ class StackedChannelGate(nn.Module):
             self.excite.bias.mul_(2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(B, C, rows, columns)`` to the same, each channel scaled."""
+        """Scales each channel of ``(B, C, rows, columns)``."""
         pooled = torch.stack([x.mean(dim=(2, 3)), x.amax(dim=(2, 3))], dim=1)
         hidden = self.squeeze(pooled).relu().sum(dim=1)
         return x * (self.scale * torch.sigmoid(self.excite(hidden)))[:, :, None, None]
@@ -58,7 +58,7 @@ class RowwiseSpatialGate(nn.Module):
         self.scale, self.reach = gate.scale, reach
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(B, C, rows, columns)`` to the same, each position scaled."""
+        """Scales each position of ``(B, C, rows, columns)``."""
         pooled = torch.cat([x.mean(dim=1), x.amax(dim=1)], dim=2).transpose(1, 2)
         gate = F.conv1d(pooled, self.weight, self.bias, padding=self.reach).transpose(1, 2)
         return x * (self.scale * torch.sigmoid(gate))[:, None]

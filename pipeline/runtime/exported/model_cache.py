@@ -1,8 +1,8 @@
 """Caches compiled models on disk, so that only the first start compiles.
 
 The name of a file is a digest of its inputs: the checkpoint's content, the network's code, versions and the
-processor; for int8 also the code that draws the calibration clips. It starts with a digest of the rest, so a
-damaged file is detected and rebuilt.
+processor; for int8 also the code that draws the calibration clips. The file itself starts with a digest of
+the rest of its content, so a damaged file is detected and rebuilt.
 """
 
 import hashlib
@@ -45,7 +45,7 @@ def code_digest(*places: str) -> str:
 class CachedModel:
     """Files of a model compiled for several image sizes.
 
-    Without a readable or writable folder nothing is cached.
+    Without a readable and writable folder, nothing is cached.
 
     Args:
         checkpoint: The checkpoint's file.
@@ -66,7 +66,7 @@ class CachedModel:
         return hashlib.sha256(self._checkpoint.read_bytes()).digest() == self._content.digest()
 
     def load(self, size: Size) -> list[bytes] | None:
-        """The stored parts; None if there are none or the file is damaged."""
+        """The stored parts; None if nothing is stored or the file is damaged."""
         if self._folder is None:
             return None
         path = self._path(self._folder, size)

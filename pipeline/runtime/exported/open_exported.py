@@ -64,15 +64,15 @@ def open_exported(
     options: Options,
     start: Callable[[Description, Options, int], Compiler],
 ) -> Runtime:
-    """The runtime for a network on the CPU or for a checkpoint's file.
+    """The runtime for a network or a checkpoint.
 
     Graphs compiled for a file are cached on disk; a start that finds them needs neither the network nor its
     weights.
 
     Args:
-        model: See above.
+        model: A network on the CPU, or a checkpoint's file.
         options: Options.
-        start: Creates the compiler for a model, with a number of threads.
+        start: Creates the compiler for a model; the last argument is the number of threads.
 
     Raises:
         CheckpointError: The checkpoint cannot be used, or was replaced while it was being read.

@@ -35,8 +35,8 @@ def open_onnx(model: "TemporalKVQResNetCBAM | Path", options: Options | None = N
 
     Raises:
         CheckpointError: See ``open_exported``.
-        DeviceError: A precision other than ``fp32``, or the provider is missing or does not start. It never
-            falls back to the CPU.
+        DeviceError: A precision other than ``fp32``, or the provider is missing or does not start. There
+            is no fallback to the CPU.
         MissingPackageError: ONNX Runtime is not installed.
     """
     return open_exported(model, options or Options(), _Compiler)

@@ -31,21 +31,21 @@ class ProjectedBackbone(nn.Module):
         self.backbone, self.projections, self.pyramid = backbone, nn.ModuleDict(projections), pyramid
 
     def features(self, images: Tensor, stages: Sequence[str]) -> dict[str, Tensor]:
-        """As ``ResNetCBAM.features``, without stages that have no projection."""
+        """Like ``ResNetCBAM.features``, but projected; stages without a projection are left out."""
         maps = self.backbone.features(images, stages)
         projected = {stage: projection(maps[stage]) for stage, projection in self.projections.items()}
         return projected if self.pyramid is None else projected | self.pyramid(maps)
 
 
 class Columns(nn.Module):
-    """Replaces a projection that is already computed: selects its columns."""
+    """Replaces a projection that the backbone already computes: selects its columns."""
 
     def __init__(self, first: int, last: int) -> None:
         super().__init__()
         self.first, self.last = first, last
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """``(B, S, all)`` to ``(B, S, D)``."""
+        """Selects ``(B, S, D)`` from all columns, ``(B, S, all)``."""
         return tokens[..., self.first : self.last]
 
 
@@ -63,7 +63,7 @@ class FeedForwardOfMean(nn.Module):
         self.first, self.gelu, self.second = feed_forward
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """``(B, S, D)`` to the mean over positions, ``(B, 1, D)``."""
+        """The mean over positions, ``(B, 1, D)``, for tokens ``(B, S, D)``."""
         mean: Tensor = self.second(self.gelu(self.first(tokens)).mean(dim=1, keepdim=True))
         return mean
 

@@ -37,7 +37,7 @@ def answers(model: nn.Module, batches: Iterable[Clips], precision: str = "fp32")
 
 @torch.no_grad()
 def streaming_difference(model: TemporalKVQResNetCBAM, frames: Tensor) -> float:
-    """Largest difference between the logits of whole clips and of the same clips frame by frame.
+    """Largest difference between the logits of whole clips and of the same clips processed frame by frame.
 
     Args:
         model: In evaluation mode, on the device of the frames.

@@ -13,7 +13,7 @@ _LOWEST, _HIGHEST = 0.2, 5.0
 
 
 def fit_temperature(logits: Tensor, labels: Tensor) -> float:
-    """The maximum-likelihood temperature for the labels plus one clip of uniform class.
+    """The maximum-likelihood temperature for the labels plus one clip whose class is uniformly distributed.
 
     Without the extra clip, a few clips that are all correct would drive every score to 1. The likelihood
     has one maximum over 1 / T, which bisection of its slope finds.
@@ -26,7 +26,7 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
         A temperature between 0.2 and 5; the limits apply to logits without an optimum, such as chance level.
 
     Raises:
-        ValueError: No clips.
+        ValueError: There are no clips.
     """
     if len(labels) == 0:
         raise ValueError("a temperature can't be fitted without clips")
@@ -56,7 +56,7 @@ def calibrate(model: TemporalKVQResNetCBAM, logits: Tensor, labels: Tensor) -> f
         The temperature of this call.
 
     Raises:
-        ValueError: No clips.
+        ValueError: There are no clips.
     """
     temperature = fit_temperature(logits, labels)
     last = [model.temporal.classifier, *([] if model.motion is None else [model.motion_votes[-1]])]
@@ -68,7 +68,7 @@ def calibrate(model: TemporalKVQResNetCBAM, logits: Tensor, labels: Tensor) -> f
 
 
 def calibrated(model: nn.Module, logits: Tensor, labels: Tensor, numbers: Tensor | None = None) -> Report:
-    """The calibration error of a model, and what refitting a temperature would leave of it.
+    """The calibration error of a model, and what remains of it after a temperature is refitted.
 
     Args:
         model: The network that produced the logits.

@@ -22,9 +22,9 @@ class CameraSequence:
     Attributes:
         name: Name of the sequence, unique in its folder.
         frames: Paths by number, without gaps.
-        truth: By number: the flow to the frame ``spacing`` before, in pixels, at every fourth pixel from the
-            third on, ``(H / 4, W / 4, 2)``; NaN where unknown.
-        spacing: Distance in frames.
+        truth: By number: the flow to the frame ``spacing`` frames earlier, in pixels, at every fourth pixel
+            from the third on, ``(H / 4, W / 4, 2)``; NaN where unknown.
+        spacing: Distance between the two frames of a flow, in frames.
     """
 
     name: str

@@ -113,7 +113,7 @@ def _moving(sequences: Report) -> list[RenderableType]:
 
 
 def _speed(sequences: Report) -> list[RenderableType]:
-    """For sequences with trackable objects."""
+    """Velocity errors of the sequences with trackable objects."""
     table = Table(title="Velocity of objects: median error relative to their displacement")
     table.add_column("sequence", overflow="fold")
     for heading in ("objects", "network", "DIS"):

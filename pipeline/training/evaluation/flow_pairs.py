@@ -67,7 +67,7 @@ def find_flow_pairs(folder: Path) -> list[FlowPair]:
 
 
 def _single(folder: Path) -> Iterator[FlowPair]:
-    """One folder per pair."""
+    """Pairs that have a folder each."""
     for new, past, flow in _NAMES:
         pictures = {path.parent.name: path.parent for path in sorted(folder.rglob(new))}
         for truth in sorted(folder.rglob(flow)):

@@ -21,7 +21,7 @@ class Footage:
         path: The file.
         size: Width and height of its frames in pixels.
         frames: Number of frames used.
-        cut: Whether the file has more frames.
+        cut: Whether the file has more frames than that.
         windows: Frame numbers of each window, ``(windows, T + 1)``, oldest first.
     """
 

@@ -20,7 +20,8 @@ from pipeline.training.rendered.renderer import ACCELERATION, FASTEST, SLOWEST, 
 STILL_SHARE = 0.25
 """A static camera moves less than this share of the slowest trained motion, along every axis."""
 REST_SHARE = 0.05
-"""A camera at rest moves less than this share of it: about a third of a pixel at 480 px width."""
+"""A camera at rest moves less than this share of the slowest trained motion: about a third of a pixel at a
+width of 480 px."""
 OTHERS_SHARE = 1 / 3
 """A motion gets a label if all others are below this share of it, each in units of its trained range."""
 
@@ -30,7 +31,7 @@ NAMES = (
     ("zoom_out", "zoom_in"),
     ("roll_ccw", "roll_cw"),
 )
-"""Labels of negative and positive motion by axis of `CameraMotion`."""
+"""Labels of negative and positive motion along each axis of `CameraMotion`."""
 
 _UNITS = np.sqrt(np.multiply(SLOWEST, FASTEST))
 _WIDTH_PX, _GRID = 480, 4
@@ -71,9 +72,10 @@ def small_grey(image: Image) -> Grey:
 def estimate_motion(before: Grey, after: Grey) -> CameraMotion | None:
     """The camera's motion between two frames, or None if the estimate is unreliable.
 
-    Reliable means: at least 30 points, and 60 % of all matched points, agree with one similarity transform
-    to 2 px; of 4 x 4 parts of the frame at least 8 have 4 points, and in three quarters of these parts most
-    points agree. This rejects the motion of a large object in front of a plain wall.
+    An estimate is reliable if at least 30 points and 60 % of all matched points agree with one similarity
+    transform within 2 px. Also, at least 8 of the 4 x 4 parts of the frame must have 4 points, and in three
+    quarters of these parts, at least half of the points must agree. This rejects the motion of a large
+    object in front of a plain wall.
     """
     if before.shape != after.shape:
         return None

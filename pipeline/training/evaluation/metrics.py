@@ -72,11 +72,12 @@ def majority(labels: Tensor) -> float:
 
 
 def verdict(report: Report, chosen_among: int = 0, *, stopped: str = "") -> tuple[bool, str]:
-    """Whether a model learned: its accuracy exceeds what always predicting one class could reach by chance.
+    """Whether a model learned, and the verdict as text.
 
-    The bound is two standard errors of a share over the clips, not the windows, because windows of one clip
-    are correlated. If the same clips selected the weights, the bound is Bonferroni-corrected for the number
-    of validations.
+    It learned if its accuracy exceeds what always predicting one class could reach by chance. The bound is
+    two standard errors of a share over the clips, not over the windows, because the windows of one clip are
+    correlated. If the same clips selected the weights, the bound is Bonferroni-corrected for the number of
+    validations.
 
     Args:
         report: With ``accuracy``, ``macro_f1``, ``majority_accuracy`` and ``clips``.

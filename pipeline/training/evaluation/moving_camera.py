@@ -32,7 +32,7 @@ _CANDIDATES, _DETAIL = 3, (64, 64)
 def film(
     frames: Sequence[Image], label: str, speed: float, size: Size, seed: Sequence[int]
 ) -> npt.NDArray[np.uint8]:
-    """Films a running video with a moving window.
+    """Films a video with a moving window.
 
     Of several candidate positions for the window, the one with the most detail is used. The distributions
     of position, size, pose and margin do not depend on the label.
@@ -40,7 +40,7 @@ def film(
     Args:
         frames: BGR, all of one size, oldest first.
         label: The camera motion, one of `CAMERA_MOTIONS`.
-        speed: Factor on the trained range of speeds.
+        speed: Speed, as a multiple of the trained range.
         size: Output size.
         seed: Random seed.
 
@@ -63,7 +63,7 @@ def plan(size: tuple[int, int], label: str, speed: float, num_past: int, rng: np
     Args:
         size: Width and height of the video.
         label: The camera motion.
-        speed: Factor on the trained range of speeds.
+        speed: Speed, as a multiple of the trained range.
         num_past: ``T``; the motion is centred on the middle of the clip.
         rng: Random generator; the draws do not depend on the label.
     """
@@ -81,7 +81,7 @@ def plan(size: tuple[int, int], label: str, speed: float, num_past: int, rng: np
         moves = np.abs(direction).sum()
         velocity = (direction + side * (moves - np.abs(direction))) * reference
         right, down, closer, clockwise = np.outer(velocity, time)
-        # screen -> unsquash -> the camera's own motion -> its pose in the scene -> pixels
+        # screen -> undo the stretch -> the camera's own motion -> its pose in the scene -> pixels
         turned = _turn(clockwise) * np.exp(-closer)[:, None, None]
         unsquash = np.diag([width / 2, height / 2])
         shift = np.stack([width * right, height * down], axis=1)

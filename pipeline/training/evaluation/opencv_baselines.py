@@ -41,7 +41,7 @@ class BackgroundModel:
 
 
 def fit_similarity(places: Floats, flow: Floats) -> Callable[[Floats], Floats]:
-    """The similarity (shift, rotation, scale) with the least median error: a classical camera motion.
+    """The similarity (shift, rotation, scale) with the least median error: a classical camera estimate.
 
     Args:
         places: X and y in pixels, ``(..., 2)``.

@@ -27,8 +27,8 @@ def score_clips(
     Returns:
         Number of ``windows`` and of their ``clips``, ``accuracy``, ``macro_f1`` and ``confusion`` over all
         windows, the names of the classes, ``calibration`` (see `calibrated`), ``streaming`` and
-        ``controls``: accuracy with all frames replaced by the newest (``single_frame``) and with each
-        window's frames in the order t-1 ... t, t-T (``shuffled``); ``majority_accuracy``: accuracy of
+        ``controls``: accuracy with all frames replaced by the newest (``single_frame``) and with the
+        oldest frame of each window moved to the end (``shuffled``); ``majority_accuracy``: accuracy of
         always predicting the most frequent class.
 
     Raises:

@@ -36,7 +36,7 @@ def score_motions(
         model: In evaluation mode, on the device to use; any module with our network's call signature and
             ``num_past``.
         pictures: Folder of photos or video frames never trained on; None draws procedural images.
-        speeds: Factors on the reference speed, each evaluated separately.
+        speeds: Multiples of the reference speed, each evaluated separately.
         samples: Clips for each speed and each control.
         size_px: Side of the frames.
         seed: Random seed of images and motions.
@@ -50,8 +50,8 @@ def score_motions(
         ``calibration`` (over all speeds, see `calibrated`), ``streaming`` and what was scored. The controls:
         ``no_past`` and ``single_frame`` (all frames replaced by the newest) must be at chance level;
         ``reversed`` is the share of clips played backwards that get the reversed label, ``shuffled`` the
-        accuracy on moving clips with frames in the order t-1 ... t, t-T; ``one_past`` the accuracy with t-1
-        only.
+        accuracy on moving clips with the oldest frame moved to the end; ``one_past`` the accuracy with only
+        t-1.
 
     Raises:
         ValueError: The folder has no images, or the model has other classes.

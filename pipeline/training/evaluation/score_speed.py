@@ -31,7 +31,7 @@ class _Thing(NamedTuple):
 
 
 class SpeedScore:
-    """Collects velocity errors of the objects of one sequence; their flow is the median over pixels."""
+    """Collects velocity errors of the objects of a sequence; an object's flow is the median of its pixels."""
 
     def __init__(self) -> None:
         """Starts empty."""
@@ -44,7 +44,7 @@ class SpeedScore:
             now: Moving pixels of the new frame, ``(H, W)``.
             then: Moving pixels of the past frame.
             flow: Flow from the new to the past frame, ``(H, W, 2)``.
-            baseline: Flow of the baseline, likewise.
+            baseline: Flow of the baseline, of the same shape.
         """
         for pixels, went in _followed(_things(now), _things(then)):
             length = float(np.hypot(*went))

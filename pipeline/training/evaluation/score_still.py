@@ -117,7 +117,7 @@ def _noise(picture: Image, count: int, rng: np.random.Generator) -> Iterator[Ima
 
 
 def _light(picture: Image, count: int, rng: np.random.Generator) -> Iterator[Image]:
-    """Slow waves, flicker, and an exposure jump every second."""
+    """The image with slow waves of brightness, flicker, and an exposure jump every second."""
     for number in range(count):
         wave = 1 + 0.2 * np.sin(number * 2 * np.pi / 50)
         jump = 0.7 if number // 25 % 2 else 1.0

@@ -55,7 +55,7 @@ def score_video(
         spacing_ms: Time between the frames of a window; 0 = consecutive frames.
         samples: Maximum number of unmodified windows of each class, and number of clips of the virtual
             camera for each speed.
-        speeds: Speeds of the virtual camera, as factors on the trained range.
+        speeds: Speeds of the virtual camera, as multiples of the trained range.
         seed: Random seed of the virtual camera.
         most_frames: Maximum number of frames to use.
         progress: Shows a bar for each part.

@@ -154,7 +154,7 @@ def _right(video: Report) -> tuple[str, str]:
 
 
 def _confusion(title: str, confusion: Sequence[Sequence[int]], labels: Sequence[str]) -> Table:
-    """Rows are the true classes, columns the predicted ones, numbered as the rows."""
+    """Rows are the true classes, columns the predicted ones, numbered like the rows."""
     table = Table(title=f"Predictions by class, {title}")
     table.add_column("truth")
     for number in range(1, len(labels) + 1):

@@ -73,7 +73,7 @@ class Scene:
 def new_scene(rng: np.random.Generator, width: int, height: int) -> Scene:
     """A random scene: wall, room, and position, size and kind of door.
 
-    Shutters open upwards, sliding doors part in the middle.
+    Shutters open upwards; sliding doors part in the middle.
     """
     parts = rng.random() < 0.5
     door_width = round(width * (rng.uniform(0.6, 0.8) if parts else rng.uniform(0.4, 0.65)))

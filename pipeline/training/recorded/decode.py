@@ -58,7 +58,7 @@ def decode_clips(
             damaged = _decode_file(_source(path, options), parts, store)
         except SourceError as error:
             unreadable.add(path)
-            why = error.advice.partition("; ")[0]  # without the remedy, which is for a source to be played
+            why = error.advice.partition("; ")[0]  # only the reason; what follows is for live sources
             notify(f"skipped, can't be read: {error.source}: {why}")
             continue
         if damaged:

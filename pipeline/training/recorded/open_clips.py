@@ -236,7 +236,7 @@ def _report_shared_files(
 
 
 def _report_shared_names(drawn: Sequence[tuple[ClipEntry, Split]], notify: Callable[[str], None]) -> None:
-    """Reports the base names of several classes, and those that the drawn split could not keep together."""
+    """Reports base names that occur in several classes, and those whose clips the split separates."""
     shared = shared_names([entry for entry, _ in drawn])
     apart = [name for name, numbers in shared.items() if len({drawn[number][1] for number in numbers}) > 1]
     if shared:

@@ -40,7 +40,7 @@ class Batches:
 class RecordedClips:
     """Windows of recorded clips, as a `ClipSource`.
 
-    Each batch holds equal shares of the classes, whatever their number of clips. Clips of a class, and
+    Each batch holds equal shares of the classes, regardless of their number of clips. Clips of a class, and
     windows of a clip, are sampled uniformly.
 
     Attributes:

@@ -67,7 +67,7 @@ def _drawn(numbers: Sequence[int], entries: Sequence[ClipEntry], share: float, s
             left -= needed
             yield from unit
     for label, count in wanted.items():
-        if count and left[label] == count:  # every clip of it is in a group that does not fit
+        if count and left[label] == count:  # every clip of the class is in a group that does not fit
             own = [number for number in numbers if entries[number].label == label]
             yield min(own, key=lambda number: _draw([entries[number]], seed))
 
@@ -94,11 +94,11 @@ def never_trained_on(
         data: The folder or CSV file.
         known: Keys of the clips of the training run: ``train``, optionally ``validation``, and ``held_out``.
         share: Share of each class to hold out if the model does not list its clips.
-        seed: Random seed for this.
+        seed: Random seed of that selection.
         notify: Receives messages about skipped or missing clips.
 
     Raises:
-        ValueError: There are none.
+        ValueError: There are no such clips.
     """
     if any(entry.split in ("val", "test") for entry in entries):
         return _of_own_split(entries, data, known, notify)

@@ -101,7 +101,8 @@ def windows_by_time(times_ns: Sequence[int], num_past: int, spacing_ms: float) -
     Args:
         times_ns: Time of each frame, increasing.
         num_past: Past frames in a window, ``T``.
-        spacing_ms: Time between its frames; 0, or a clip with a lower frame rate, gives consecutive frames.
+        spacing_ms: Time between the frames of a window; 0, or a clip with a lower frame rate, gives
+            consecutive frames.
 
     Returns:
         Indices of frames ``(windows, T + 1)``, oldest first.

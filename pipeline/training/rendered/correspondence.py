@@ -49,7 +49,7 @@ def match_loss(
         past: ``(n, T)`` bool: which past frames the model saw.
         grid: Rows and columns of the newest frame, ``rows * columns = S``.
         scales: Rows and columns of each scale of the past frames, whose cells add up to ``S_k``; None for
-            ``grid`` alone. Each scale is scored separately.
+            only ``grid``. Each scale is scored separately.
 
     Returns:
         The mean, a scalar.

@@ -57,7 +57,7 @@ def dense_loss(motion: Motion, trace: Trace, truth: Truth, past: Tensor) -> Dens
         found, log_error = each.flow, each.log_error
         if each.stride == COARSE:
             found, log_error = doubled(found), doubled(log_error[:, None])[:, 0]
-        rows = slice(None) if each.slots else slice(slots - 1, None, slots)  # of the newest past frame
+        rows = slice(None) if each.slots else slice(slots - 1, None, slots)  # the newest past frame
         error = ((found - wanted[rows]).square().sum(dim=1) + 1e-4).sqrt()
         # the likelihood trains only the uncertainty: for the flow it would put most weight on small errors
         likelihood = error.detach() * (-log_error).exp() + log_error
@@ -84,9 +84,9 @@ def dense_loss(motion: Motion, trace: Trace, truth: Truth, past: Tensor) -> Dens
 def _thing_weight(truth: Truth) -> Tensor:
     """Weight of each position, ``(n, h, w)``, at least 1.
 
-    A distant person covers a few of thousands of positions: without weights, a network that predicts the
-    background there has a low loss. The surroundings get the same weight, or they would be predicted as
-    moving too.
+    A distant person covers only a few of the thousands of positions: without weights, a network that predicts
+    the background there has a low loss. The surroundings get the same weight; otherwise they would be
+    predicted as moving too.
     """
     owner, moving = truth.owner.flatten(1).long(), truth.moving.flatten(1).float()
     areas = torch.zeros((len(owner), _LAYERS), device=owner.device).scatter_add(1, owner, moving)

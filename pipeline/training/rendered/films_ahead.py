@@ -12,7 +12,7 @@ from pipeline.training.rendered.scene_renderer import SceneClips, SceneRenderer
 
 
 class _Films(IterableDataset[SceneClips]):
-    """An endless data set of batches, sent to the other process."""
+    """An endless data set of batches; the other process receives it and renders them."""
 
     def __init__(self, open_renderer: Callable[[], SceneRenderer], n: int, step: int) -> None:
         self.open_renderer, self.n, self.step = open_renderer, n, step
@@ -28,7 +28,7 @@ class FilmsAhead:
     """Renders the batches of a renderer in advance; they are identical to those rendered directly."""
 
     def __init__(self, open_renderer: Callable[[], SceneRenderer], n: int, ahead: int) -> None:
-        """Does not start the process yet.
+        """Stores the arguments; ``start`` or the first ``clips`` starts the process.
 
         Args:
             open_renderer: Makes the renderer in the other process: a ``functools.partial`` of its class.

@@ -48,7 +48,7 @@ def truth_of(scenes: Scenes, height: int, width: int, layer_truth: "LayerTruth")
     Args:
         scenes: Scenes at whole frames, the newest last.
         height: Frame height in pixels, a multiple of 4.
-        width: Frame width, likewise.
+        width: Frame width in pixels, a multiple of 4.
         layer_truth: The function of this name, or its compiled version.
     """
     half = width / 2
@@ -77,7 +77,7 @@ def truth_of(scenes: Scenes, height: int, width: int, layer_truth: "LayerTruth")
 
 
 def _camera_flow(scenes: Scenes, x: Tensor, y: Tensor) -> Tensor:
-    """``(n, T, 2, h, w)`` in half widths."""
+    """Flow of the scene's main plane, ``(n, T, 2, h, w)``, in half widths."""
     still = torch.zeros_like(scenes.camera[1])
     wave = torch.zeros((len(still), 2, 3), device=still.device)
     path = Path(*scenes.camera, still, still, wave)
@@ -104,10 +104,10 @@ def layer_truth(
     Args:
         layer: The layer at whole frames.
         camera: The camera's flow at the new frame's positions, ``(n, T, 2, h, w)``.
-        x: These positions, ``(n, 1, h, w)``.
-        y: Likewise.
-        past_x: Sampled positions of the past frames, ``(n, T, rows, columns)``.
-        past_y: Likewise.
+        x: X of these positions, ``(n, 1, h, w)``.
+        y: Y of these positions.
+        past_x: X of the sampled positions of the past frames, ``(n, T, rows, columns)``.
+        past_y: Y of the sampled positions.
         edge: Width of an outline's edge, ``(n,)``.
 
     Returns:

@@ -13,59 +13,59 @@ from pipeline.training.rendered.scene_layers import Path, Shape
 
 GROUPS, MEMBERS = 3, 3
 """Layers in front of the background form groups: a body with limbs, or independent objects."""
-_NEARER = (1.0, 0.5)  # factors on plane_share, for each of the nearer parts of the scene
+_NEARER = (1.0, 0.5)  # multiples of plane_share, one for each nearer part of the scene
 FIRST_THING = 1 + len(_NEARER)
 """Index of the first object layer; layers before it are the background and nearer parts of it."""
-_REFERENCE = 96.0  # speeds are given in pixels at 192 px width
+_REFERENCE = 96.0  # half of 192 px, the frame width for which speeds are given in pixels
 
 
 class LayeredScene(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Content of layered scenes; shares are of the clips, or of the layers or groups if noted."""
+    """Content of layered scenes."""
 
     standing_share: Share = 0.45
-    """Clips with a static camera; half of these shake."""
+    """Share of clips with a static camera; it shakes in half of them, as does a moving camera."""
     following_share: Share = 0.35
-    """Of the clips with a moving camera: it keeps the first object near the centre."""
+    """Share of clips with objects and a moving camera in which it keeps the first object near the centre."""
     parallax_share: Share = 0.5
-    """Of the clips with a moving camera: nearer parts of the scene move faster; in others it only rotates."""
+    """Share of clips with a moving camera in which nearer parts move faster; in others it only rotates."""
     distant_share: Share = 0.25
-    """Clips whose objects are small and upright, like distant people."""
+    """Share of clips without a followed object whose objects are small and upright, like distant people."""
     empty_share: Share = 0.15
-    """Clips without moving objects."""
+    """Share of clips without moving objects."""
     fixed_share: Share = 0.3
-    """Of the layers: static parts of the scene."""
+    """Share of layers that are static parts of the scene."""
     swaying_share: Share = 0.12
-    """Of the layers: leaves and water, which move in place."""
+    """Share of layers that are leaves or water, which move in place."""
     body_share: Share = 0.4
-    """Of the groups: a body with swinging limbs."""
+    """Share of groups that are a body with swinging limbs."""
     bare_share: Share = 0.6
-    """Of the layers: parts have hardly any texture, like walls, roads and sky."""
+    """Share of layers that have hardly any texture in parts, like walls, roads and sky."""
     company_share: Share = 0.25
-    """Of the groups: objects that move side by side, like cars and people."""
+    """Share of groups whose objects move side by side, like cars and people."""
     plane_share: Share = 0.4
-    """Clips with a nearer part of the scene."""
+    """Share of clips with a nearer part of the scene; independently, half as many get another one."""
     shadow_share: Share = 0.5
-    """Of the objects: they cast a shadow."""
+    """Share of objects that cast a shadow."""
     blur_share: Share = 0.25
-    """Clips with motion blur."""
+    """Share of clips with motion blur."""
     rolling_share: Share = 0.3
-    """Clips with a rolling shutter."""
+    """Share of clips with a rolling shutter."""
     cover_share: Share = 0.04
-    """Clips in which a large object passes close to the camera."""
+    """Share of clips with objects in which a large one passes close to the camera."""
     rain_share: Share = 0.06
-    """Clips with rain or snow."""
+    """Share of clips with rain or snow."""
     overlay_share: Share = 0.12
-    """Clips with a burnt-in logo or clock."""
+    """Share of clips with a burnt-in logo or clock."""
     dark_share: Share = 0.15
-    """Clips in low light."""
+    """Share of clips in low light."""
     noisy_share: Share = 0.12
-    """Clips with the noise of a cheap camera at high gain."""
+    """Share of clips with the noise of a cheap camera at high gain."""
     compressed_share: Share = 0.25
-    """Clips with blocking artefacts of strong compression."""
+    """Share of clips with blocking artefacts of strong compression."""
     skipped_share: Share = 0.2
-    """Clips in which static blocks repeat the previous frame, as in video codecs."""
+    """Share of clips in which static blocks repeat the previous frame, as in video codecs."""
     encoded_share: Share = 0.15
-    """Clips encoded with a real codec, JPEG or H.264."""
+    """Share of clips encoded with a real codec, JPEG or H.264."""
 
 
 class _Maker:

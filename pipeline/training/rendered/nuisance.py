@@ -1,7 +1,7 @@
 """Disturbances of rendered clips: moving objects, burnt-in text, light, noise, compression.
 
-All functions take frames ``(n, T, 3, H, W)`` between 0 and 1, oldest first, with T all frames of a clip. None
-depends on the label. ``windows`` ``(n, T, 2, 3)`` are affine maps from screen to scene.
+All functions take frames ``(n, T, 3, H, W)`` between 0 and 1, oldest first; T counts all frames of a clip. No
+effect depends on the label. ``windows`` ``(n, T, 2, 3)`` are affine maps from screen to scene.
 """
 
 import math
@@ -120,7 +120,7 @@ def burnt_in(frames: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def dark(frames: Tensor, generator: torch.Generator) -> Tensor:
-    """Low light: a small part of the range is amplified, with coarse and fine noise."""
+    """Simulates low light: a small part of the range is amplified, with coarse and fine noise."""
     n = len(frames)
     gain = uniform(generator, (n, 1, 1, 1, 1), 0.15, 0.6)
     sigma = uniform(generator, (n, 1, 1, 1, 1), 0.01, 0.06)
@@ -142,7 +142,7 @@ def _sensor_noise(frames: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def compressed(frames: Tensor, generator: torch.Generator) -> Tensor:
-    """Quantises the DCT coefficients of 8 x 8 blocks, high frequencies more, like JPEG and video codecs.
+    """Quantises the DCT coefficients of 8 x 8 blocks, high frequencies more coarsely, like codecs.
 
     Pixels beyond the last whole block are unchanged.
     """

@@ -71,7 +71,7 @@ class PictureBank:
         Args:
             device: Device of the images.
             size_px: Side of each square image.
-            count: Number of images, rounded up to whole blocks; if below ``block``, it is the block size.
+            count: Number of images; above ``block``, rounded up to a multiple of it.
             seed: Random seed.
             photos: Folder of photos; None draws only procedural images.
             photo_share: Share of the bank that is cropped from photos, if any.

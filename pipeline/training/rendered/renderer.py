@@ -48,9 +48,9 @@ _DIRECTION = torch.tensor(
 )
 SLOWEST = (0.03, 0.03, math.log(1.04), math.radians(3))
 FASTEST = (0.10, 0.10, math.log(1.12), math.radians(9))
-"""Range at speed 1 per pair of frames: shares of the width and of the height, log scale, radians."""
+"""Maximum motion between two frames at speed 1: shares of width and height, log scale, radians."""
 SPEEDS = (0.4, 2.0)
-"""Lowest and highest factor on that range."""
+"""Lowest and highest speed, as multiples of ``FASTEST``."""
 ACCELERATION = 0.3
 """Maximum relative deviation of the speed of the first and last interval from the mean."""
 POSE = math.radians(15)
@@ -64,28 +64,29 @@ def reverse_label(labels: Tensor) -> Tensor:
 
 
 class Scene(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Disturbances of the rendered clips; shares are of the samples."""
+    """Disturbances of the rendered clips."""
 
     object_share: Share = 0.3
-    """Samples with a moving object in front; half of them have a second one, and half of these a third."""
+    """Share of samples to which a moving object is added. Independently, another one is added to half that
+    share, and another to a quarter of it."""
     scrolling_share: Share = 0.0
-    """Samples with a region whose content moves, like a screen, water or leaves in the wind."""
+    """Share of samples with a region whose content moves, like a screen, water or leaves in the wind."""
     overlay_share: Share = 0.3
-    """Samples with a burnt-in logo or text."""
+    """Share of samples with a burnt-in logo or text."""
     flat_share: Share = 0.0
-    """Samples in which part of the scene has no texture."""
+    """Share of samples in which part of the scene has no texture."""
     blur_share: Share = 0.0
-    """Samples blurred by a short shake in a direction independent of the labelled motion."""
+    """Share of samples blurred by a short shake in a direction independent of the labelled motion."""
     dark_share: Share = 0.0
-    """Samples in low light, with the noise of an amplified sensor."""
+    """Share of samples in low light, with the noise of an amplified sensor."""
     compressed_share: Share = 0.0
-    """Samples with blocking artefacts of strong compression."""
+    """Share of samples with blocking artefacts of strong compression."""
     sensor: bool = True
     """Vary light, colour, noise and sharpness from frame to frame."""
     side_motion: Share = 0.12
-    """Maximum of the other motions, relative to the reference speed of each."""
+    """Maximum of the motions other than the labelled one, relative to the reference speed of each."""
     shake_px: Annotated[float, msgspec.Meta(ge=0, le=100)] = 0.15
-    """Hand shake of every sample, including static ones (standard deviation)."""
+    """Standard deviation, in pixels, of the hand shake of every sample, including static ones."""
 
 
 USUAL = Scene()
@@ -147,7 +148,7 @@ class MotionRenderer:
         self.bank.seek(step // self.redraw_every if self.redraw_every else 0)
 
     def batch(self, n: int, speed: float | None = None) -> tuple[Tensor, Tensor]:
-        """Renders the next samples: frames and labels of ``clips``."""
+        """Renders the next samples; returns only the frames and labels of ``clips``."""
         return self.clips(n, speed)[:2]
 
     @torch.no_grad()
@@ -256,7 +257,7 @@ class MotionRenderer:
         centre = uniform(generator, (2, n, 1), -1, 1) * (1 - window * room)
         mirror = (uniform(generator, (2, n, 1)) < 0.5).float() * 2 - 1
 
-        # screen -> unsquash -> camera's own motion -> pose and mirror of the scene -> image
+        # screen -> undo the stretch -> camera's own motion -> pose and mirror of the scene -> image
         moved = _matrix(growth.exp() * turn.cos(), -growth.exp() * turn.sin()) @ _diagonal(squash, 1 / squash)
         moved = torch.cat(
             (moved, torch.stack((squash * shift_x, shift_y / squash), -1).unsqueeze(-1)), dim=-1

@@ -58,7 +58,7 @@ class Path(NamedTuple):
 
 
 def _spread(values: Tensor, dims: int) -> Tensor:
-    """``(n, ...)`` with ``dims`` trailing dimensions of 1."""
+    """Appends ``dims`` dimensions of 1 to ``(n, ...)``."""
     return values.view(*values.shape, *(1,) * dims)
 
 
@@ -75,7 +75,7 @@ def to_layer(path: Path, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     Args:
         path: Motion of the layer.
         x: Anything that broadcasts with ``(n, S, rows, columns)``.
-        y: Likewise.
+        y: Of the same form.
     """
     a, b = _spread(path.turn, 2).unbind(dim=2)
     dx, dy = x - _spread(path.shift, 2)[:, :, 0], y - _spread(path.shift, 2)[:, :, 1]
@@ -105,7 +105,7 @@ def before_skew(skew: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     Args:
         skew: ``(n, S, 2)``.
         x: Anything that broadcasts with ``(n, S, rows, columns)``.
-        y: Likewise.
+        y: Of the same form.
     """
     across, down = _spread(skew, 2).unbind(dim=2)
     return x - across * y, y - down * y
@@ -137,8 +137,8 @@ def cover(shape: Shape, u: Tensor, v: Tensor, softness: Tensor) -> Tensor:
 
     Args:
         shape: Outline of the layer.
-        u: Layer coordinates.
-        v: Likewise.
+        u: X in layer coordinates.
+        v: Y in layer coordinates.
         softness: Width of the edge in half widths of the frame, ``(n,)``.
     """
     radius_x, radius_y = (_spread(part, 3) for part in shape.radius.unbind(dim=1))

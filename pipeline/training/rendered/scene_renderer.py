@@ -70,7 +70,7 @@ class SceneRenderer:
         Args:
             device: Device to render on.
             height: Frame height in pixels, a multiple of 32.
-            width: Frame width, likewise.
+            width: Frame width in pixels, a multiple of 32.
             seed: Random seed.
             pictures: Folder of photos to mix in; None uses only procedural images.
             num_past: Past frames in a clip.

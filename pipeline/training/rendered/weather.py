@@ -10,7 +10,7 @@ from pipeline.training.rendered.draw import uniform
 
 
 def light_in_parts(frames: Tensor, generator: torch.Generator) -> Tensor:
-    """Drifting soft lights or shadows, and flickering or switched lamps.
+    """Adds drifting soft lights or shadows, and flickering or switched lamps.
 
     Args:
         frames: ``(n, S, 3, H, W)`` between 0 and 1.
@@ -27,7 +27,7 @@ def light_in_parts(frames: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def rain(frames: Tensor, generator: torch.Generator) -> Tensor:
-    """Short bright streaks, new ones in each frame."""
+    """Adds short bright streaks, at new positions in each frame."""
     n, times, _, height, width = frames.shape
     share = uniform(generator, (n, 1, 1, 1), 0.002, 0.02)
     drops = torch.rand((n, times, height // 2, width // 2), generator=generator, device=frames.device)
