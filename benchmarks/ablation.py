@@ -1,8 +1,8 @@
 """Trains the network, baselines and ablations under one budget: ``python -m benchmarks.ablation --help``.
 
 Every variant is trained from scratch with the same budget, images, loss, optimiser and seed, scored on
-held-out images, and its streaming step is measured. Each writes one JSON line; the line of a failed variant
-has its error, and the others continue.
+held-out images, and its streaming step is measured. Each writes one JSON line; that of a failed variant
+contains the error, and the others continue.
 """
 
 import argparse

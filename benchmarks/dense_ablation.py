@@ -2,8 +2,8 @@
 
 ``python -m benchmarks.dense_ablation --flow FOLDER --moving FOLDER --out FILE`` evaluates the same weights
 with other numbers of refinement rounds, with one past frame, with a mask from the flow residual only, and
-with smaller frames. ``--weights NAME=CHECKPOINT`` adds other checkpoints with the shipped settings. Folders
-are those of ``evaluate``. ``--show FILE`` prints a file as Markdown.
+with smaller frames. ``--weights NAME=CHECKPOINT`` adds other checkpoints with the shipped settings. FOLDER is
+as for ``evaluate``. ``--show FILE`` prints a file as Markdown.
 """
 
 import argparse

@@ -205,7 +205,7 @@ class CaptureWorker(Worker):
             late = [stream.id for stream in waiting if stream.live]
             if late and now_ns() > deadline_ns:
                 raise WorkerError(f"{late[0]}: no frame after {timeout_s:g} s: is the camera on?")
-            self._publisher.listeners()  # keeps messages of peers from piling up
+            self._publisher.listeners()  # reads messages of peers, so that they do not accumulate
             self._wake.wait(0.01)
             self._wake.clear()
         self._refuse_failed()

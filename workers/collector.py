@@ -28,8 +28,8 @@ _MOST_POLLS = 8
 class _WorkerSessions:
     """The processes of one worker over its restarts; the oldest are merged to bound memory.
 
-    It holds at most twice ``footprint.MOST_BYTES``, whatever a worker sends: once for separate processes and
-    once for their sum.
+    Whatever a worker sends, this holds at most twice ``footprint.MOST_BYTES``: once for separate processes
+    and once for the sum of older ones.
     """
 
     def __init__(self) -> None:
@@ -75,8 +75,8 @@ class Collector:
 
     Attributes:
         started_ns: Unix time since which it has listened.
-        already_running: Names of workers that ran before, and may have had earlier processes; empty if a
-            supervisor sends the counts of those.
+        already_running: Names of workers that started earlier and may have had earlier processes; empty if a
+            supervisor sends the counts of such processes.
     """
 
     def __init__(self, config: Config) -> None:
@@ -108,7 +108,7 @@ class Collector:
 
     def _keep(self, stats: WorkerStats) -> list[str]:
         """Stores what a worker reports; returns its events."""
-        # Both ages are by one clock each: the clocks of two machines may differ.
+        # Each of the two ages is measured by a single clock, as the clocks of two machines may differ.
         if not self._has_supervisor and stats.sent_ns - stats.session > now_ns() - self.started_ns:
             stats = of_a_late_monitor(stats)
             if stats.worker not in self.already_running:
@@ -138,7 +138,7 @@ class Collector:
         return [msgspec.structs.replace(stats, events=[]) for sessions in found for stats in sessions.apart()]
 
     def report(self, restarts: Mapping[str, int] | None = None, *, final: bool = False) -> dict[str, Any]:
-        """The current report; ``final``: no frames are in flight any more."""
+        """The current report; ``final`` means that no frames are in flight any more."""
         newest = {(stats.worker, stats.host): stats for stats in self.sessions}
         running = not final and any(stats.state not in ("stopped", "failed") for stats in newest.values())
         report = build_report(

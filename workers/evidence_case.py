@@ -22,7 +22,7 @@ _GONE = "no frame of that time was in memory: evidence.memory_mb is too small"
 
 @dataclass(frozen=True, slots=True)
 class ClipSpan:
-    """Length of a clip in ns: before the event, after its end, and at most after its beginning."""
+    """Limits of a clip in ns: time before the event, time after its end, longest time after its start."""
 
     before_ns: int
     after_ns: int

@@ -28,13 +28,13 @@ _BELIEF_S = 6.0
 """Longest delay from an event to its report; frames are kept this much longer."""
 _PATIENCE_S, _SILENCE_S = 2.0, 5.0
 _WAITING_SHARE = 0.25
-"""Share of the memory for frames waiting to be encoded."""
+"""Share of the memory limit that is reserved for frames waiting to be encoded."""
 _FRAGMENT = 10
-"""Upper bound of one second of a clip, in JPEG images of its size."""
+"""Upper bound for the size of one second of a clip, as a multiple of one of its frames as JPEG."""
 _TURN_S = 0.05
 _FORGETS_S = 60.0
 _CLOSES_IN_S = 2.0
-"""Less than the time after which a supervisor kills a worker."""
+"""Time limit of ``close``, shorter than the time after which a supervisor kills a worker."""
 _RUN_ENDED = "the run has ended"
 
 

@@ -86,7 +86,7 @@ class InferenceStream:
         self._step_ns = 0
         self._end: EndOfStream | None = None
         self._begun_at: HandedPlace | None = None  # where the previous owner stopped
-        self._gone_on_standby: int | None = None  # frames after that which were dropped on standby
+        self._gone_on_standby: int | None = None  # number of later frames dropped on standby
 
     @property
     def stats(self) -> StreamStats:
@@ -303,7 +303,7 @@ class InferenceStream:
             self._let_go([first], "inference.stopped")
         frames, intervals = self._history.content()
         handed = HandedStream(
-            # moved on before it handled a frame
+            # if the stream moves on before a frame was handled here, the place of the previous owner
             place=HandedPlace.of(self._dealt_with) if self._dealt_with else self._begun_at,
             time_ns=self._resets.last_ns,
             frames=handed_frames(frames, runtime),

@@ -6,11 +6,11 @@ from pipeline.scene.health_events import HealthEvents
 
 SILENT_NS = 5_000_000_000
 _TIMES_USUAL = 5
-"""A silence is a loss if it exceeds both limits: ``SILENT_NS`` and this many of the last frame intervals."""
+"""A silence is a loss if it exceeds both ``SILENT_NS`` and this multiple of the last frame interval."""
 
 
 class SignalWatch:
-    """Tracks the frame arrivals of one stream; a file, which waits for its readers, is never lost.
+    """Tracks the frame arrivals of one stream; a file, which waits for its readers, never counts as lost.
 
     Args:
         stream_id: The stream's id.

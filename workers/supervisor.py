@@ -25,15 +25,15 @@ _KILL_AFTER_S = 3.0
 _START_STOP_S = 1.0
 """An inference worker that is still starting has no frames to finish, so it is killed after this time."""
 _QUIET_S = 2.0
-"""After this long without progress the sink has shown all frames that will still arrive."""
+"""After this long without progress, no more frames are expected to arrive at the sink."""
 
 
 class StartError(UserError):
-    """The pipeline did not start because of bad input; one line."""
+    """The pipeline did not start because of bad input; the message is one line."""
 
 
 class PipelineError(Exception):
-    """The pipeline did not start because a worker failed; one line."""
+    """The pipeline did not start because a worker failed; the message is one line."""
 
 
 class Supervisor:

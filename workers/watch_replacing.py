@@ -68,7 +68,7 @@ class WatchReplacing:
 
         Args:
             places: Their names, such as ``zones.drive``.
-            for_good: The view outlasts the run, so they must, too.
+            for_good: Whether the view outlasts the run; if so, they must, too.
         """
         if not places:
             return ""

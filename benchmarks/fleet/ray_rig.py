@@ -112,7 +112,7 @@ class Fleet:
                 )
 
     def report(self, seconds: float = 0.0, *, final: bool = False) -> dict[str, Any]:
-        """The report of the statistics received so far; ``final``: no worker is running any more."""
+        """The report of the statistics received so far; ``final`` means that no worker is running."""
         until = time.monotonic() + seconds
         if not final:
             self._listen()

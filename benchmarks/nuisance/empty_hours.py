@@ -75,7 +75,7 @@ def _film(
 
 
 def _sizes(fps: float) -> dict[str, float]:
-    """The best smallest box of each baseline on a video without a nuisance; the largest of equal ones."""
+    """The minimum box area of each baseline that is best without a nuisance; the largest of equally good."""
     contest, truth = Contest(None, WATCH), Teller()
     for shown in filmed(paint("street", 0), "none", _PLAIN_S, fps=fps):
         truth.take(shown.truth, shown.time_ns)

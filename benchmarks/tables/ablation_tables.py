@@ -17,17 +17,17 @@ def _trained(name: str) -> str:
 
 
 def ablation_long() -> str:
-    """Half the length of the shipped training, with all disturbances."""
+    """Variants trained for half as long as the shipped weights, with all disturbances."""
     return _trained("ablation_long")
 
 
 def ablation_long_shift() -> str:
-    """Channel shift, whose run was stopped early."""
+    """The variant with channel shift, whose training was stopped early."""
     return _trained("ablation_long_shift")
 
 
 def ablation_short() -> str:
-    """The contribution of each part."""
+    """The contribution of each part of the network, from short trainings."""
     return _trained("ablation_short")
 
 

@@ -36,7 +36,7 @@ class Message(NamedTuple):
         outlet: Name of the outlet.
         id: Identifies the event and phase; the same for every attempt.
         body: The event as JSON.
-        time_ns: When it was handed over, Unix time.
+        time_ns: Unix time at which it was queued.
     """
 
     number: int

@@ -1,4 +1,4 @@
-"""The last prediction, shown on a frame that has none of its own, moved to the frame's time."""
+"""Moves the last prediction to the time of a frame that has no prediction of its own."""
 
 from math import cos, radians, sin
 

@@ -68,7 +68,7 @@ def render_summary(report: Mapping[str, Any], extras: Mapping[str, str] | None =
 
 
 def _none_shown(report: Mapping[str, Any]) -> str:
-    """Says that a run showed no frame, and why if that is known."""
+    """States that a run showed no frame, and why if that is known."""
     if not report.get("runtime"):
         return "no frame was shown: the run ended before inference was ready"
     return "no frame was shown"

@@ -134,7 +134,7 @@ def stages_table(streams: dict[str, StreamView], names: list[str], width: int, g
 
 
 def workers_table(view: PipelineView, gap: int) -> RenderableType:
-    """One row per worker; columns are ``gap`` apart, and process ids are included if that is over one."""
+    """One row per worker; columns are ``gap`` apart, and process ids are included if ``gap`` exceeds 1."""
     table = Table(box=None, padding=(0, gap, 0, 0), pad_edge=False, header_style=HEADING)
     table.add_column("worker")  # the one that shrinks if space is short
     table.add_column("state", no_wrap=True, min_width=_STATE_WIDTH)

@@ -176,5 +176,5 @@ def _open_font(face: Face, em_px: float) -> ImageFont.FreeTypeFont:
 
 @lru_cache(maxsize=16)
 def _font_file(path: str) -> bytes:
-    """Cached, because later there may be no file descriptor left to open it with."""
+    """The content of a font file; cached, because later there may be no file descriptor left to open it."""
     return Path(path).read_bytes()

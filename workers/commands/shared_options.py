@@ -19,7 +19,7 @@ CONFIGURATION, INPUT, WATCH, OUTPUT, DISPLAY = (
     "Output",
     "Display",
 )
-"""Groups of options."""
+"""Titles of groups of options in the help."""
 
 
 def example(arguments: str) -> str:

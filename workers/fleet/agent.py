@@ -213,7 +213,7 @@ def _remove_left_folders() -> None:
 def _of_worker(
     config: Config, role: Role, name: str, endpoints: dict[str, str], control: Path, threads: int
 ) -> Config:
-    """The pipeline's configuration for one worker of a fleet, without its links, which are set later."""
+    """The pipeline's configuration for one worker of a fleet; its links are set later."""
     inference = msgspec.structs.replace(
         config.inference, name=name, assigned=True, threads=config.inference.threads or threads
     )
