@@ -84,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _missing(names: Sequence[str], budget: Budget, out: Path, cost_only: bool) -> list[str]:
-    """The variants missing from ``out`` for this budget, so that an interrupted run continues."""
+    """The variants missing from ``out`` for this budget, so that an interrupted run can be continued."""
     done = set()
     for line in _read(out):
         if "error" not in line and line["budget"] == asdict(budget) and cost_only == ("accuracy" not in line):

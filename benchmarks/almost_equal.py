@@ -138,7 +138,7 @@ def show(path: Path) -> None:
 
 
 def main() -> None:
-    """Measures, or shows stored results."""
+    """Runs the measurements, or prints stored results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--speed", type=float, action="append", help="speed factor, repeatable; 0 = static")
     parser.add_argument("--noise", type=float, action="append", help="in grey levels, repeatable")

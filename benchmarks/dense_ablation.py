@@ -101,7 +101,7 @@ def measure(
         pairs: Pairs with true flow.
         sequences: Sequences with true masks; each scored frame t is run separately with t-4 and t-2.
         every: Score every n-th frame with a mask.
-        names: Names of ``VARIANTS``.
+        names: Names of the variants to evaluate, from ``VARIANTS``.
 
     Raises:
         ValueError: A file is damaged, or the network has no dense motion.

@@ -71,13 +71,13 @@ class Row:
         camera: See ``CAMERAS``.
         frames: Number of scored frames.
         median: Median error of the reference view.
-        p95: 95th percentile, likewise.
-        worst: Maximum, likewise.
+        p95: 95th percentile of the error of the reference view.
+        worst: Maximum error of the reference view.
         lost: Share of frames in which the reference view was lost.
         fixed_p95: 95th percentile for a zone that is fixed in the frame.
         orb_median: Median error of ORB.
-        orb_p95: 95th percentile, likewise; frames without a result count as a fixed zone.
-        orb_lost: Share of frames without a result.
+        orb_p95: 95th percentile of the error of ORB; in frames without a result, the zone counts as fixed.
+        orb_lost: Share of frames without a result from ORB.
     """
 
     clip: str

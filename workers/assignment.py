@@ -187,7 +187,7 @@ class Assignment:
                 f"{stream_id}: released with unfinished frames: inference is slow, or the sink does not "
                 "receive its predictions"
             )
-        worker.drop_stream(stream_id)  # sends nothing more for it
+        worker.drop_stream(stream_id)  # after this, nothing more is sent for it
         for lane in ("newest", "every"):  # otherwise the next owner's could overtake them
             worker.publisher.settle(lane, _ENDS_S, lambda: worker.turn(0.01))
         handed = stream.hand_over(worker.runtime)
@@ -216,7 +216,7 @@ class Assignment:
     # -- helpers -----------------------------------------------------------------------------------
 
     def _own(self, stream_id: str, generation: int, handed: HandedStream | None) -> str:
-        """Takes ownership of a stream; returns why its memory can't be used, empty if it can."""
+        """Takes ownership of a stream; returns why its handed-over cache can't be used, empty if it can."""
         worker, refusal = self._worker, ""
         stream = worker.add_stream(stream_id, generation)
         if handed:

@@ -22,7 +22,7 @@ class _Awaited:
     Attributes:
         due_ns: When the next attempt to reach the other worker is due.
         reach: The current attempt.
-        is_reported: Whether it was reported.
+        is_reported: Whether the link has been reported as not up.
     """
 
     due_ns: int

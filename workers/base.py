@@ -121,7 +121,7 @@ class Worker(ABC):
 
     @abstractmethod
     def finish(self, deadline_ns: int) -> None:
-        """Finishes the frames that it already has, until ``deadline_ns`` at the latest."""
+        """Processes the frames that it already has, until ``deadline_ns`` (Unix time) at the latest."""
 
     def verbs(self) -> list[Verb]:
         """HTTP operations (``[control]``), carried out in the worker's thread between ticks."""

@@ -58,7 +58,7 @@ class CaptureWorker(Worker):
             self._wait_until_open(config.capture.open_timeout_s * 2)
 
     def tick(self, timeout_s: float) -> bool:
-        """Sends frames of the readers; False once all sources have ended and everything is sent."""
+        """Sends frames of the readers; False once all sources have ended and everything has been sent."""
         self._wake.clear()
         self._update_freshness()
         again = self._publisher.send_again()

@@ -39,8 +39,8 @@ class Case:
         no_clip: Why it gets no clips; empty if it does.
 
     Attributes:
-        event: See above.
-        told_ns: See above.
+        event: The argument ``event``.
+        told_ns: The argument ``told_ns``.
         wall_ns: Unix time at which it happened.
         cursor: Number of the last frame added.
         folder: Folder of its files; None until they are started.
@@ -159,7 +159,7 @@ class Case:
             self._write_about(CUT if why else WHOLE, why)
 
     def leave(self, why: str) -> None:
-        """Marks clips that are still open as cut; their playable part stays.
+        """Marks clips that are still open as cut; their playable part is kept.
 
         Raises:
             OSError: The disk is full or broken.

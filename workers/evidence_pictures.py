@@ -169,7 +169,7 @@ def details_bytes(shown: Shown) -> int:
 
 
 def large_of(image: Image) -> bytes | None:
-    """Full-size JPEG if the image is larger than what is stored in memory; else None."""
+    """Full-size JPEG if the image is larger than what is stored in memory; otherwise None."""
     return packed(image) if image.shape[1] > _WIDEST_PX else None
 
 

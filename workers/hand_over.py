@@ -134,7 +134,7 @@ class Maker(msgspec.Struct, frozen=True):
 
     @staticmethod
     def of(runtime: Runtime, checkpoint: str) -> "Maker":
-        """The maker for a runtime that has opened a checkpoint."""
+        """Describes a runtime that has opened a checkpoint."""
         with find_checkpoint(checkpoint).open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         return Maker(digest, runtime.engine.backend, runtime.engine.precision)

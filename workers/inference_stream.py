@@ -48,8 +48,8 @@ class InferenceStream:
         generation: How often the stream was assigned to another worker before.
 
     Attributes:
-        home: See above.
-        generation: See above.
+        home: The argument ``home``.
+        generation: The argument ``generation``.
         outbox: A prediction, or the message in place of one, waiting for queue room.
         again: Replayed frames from before the stream started here.
     """
@@ -117,7 +117,7 @@ class InferenceStream:
     def room(self) -> int | None:
         """Frames that fit before one would be dropped; None if dropping is allowed."""
         if self._newest is None or self._newest.policy != "every":
-            return None  # frames of a camera push older ones out
+            return None  # new frames of a camera push out older ones
         return 0 if self.outbox else self._ring.capacity - len(self._ring)
 
     # -- frames in ---------------------------------------------------------------------------------

@@ -187,7 +187,7 @@ class OtherWorkers(Closing):
 
     @property
     def up(self) -> set[Who]:
-        """Workers heard recently that are not known to be down, and working links."""
+        """Workers that reported recently and are not known to be down, and working links."""
         names, time_ns = {one.name for one in list(self._down)}, now_ns()
         links: set[Who] = {(name, "") for name, state in self._links() if state == "up"}
         return links.union(

@@ -50,7 +50,7 @@ class ReferenceViews:
         self._watch, self._runtime, self._report = config.watched(), runtime, report
         self._folder, self._is_restarted = kept_in, is_restarted
         self._is_wanted = config.watch.follow_camera
-        self._wanted: dict[str, tuple[TakeView, int]] = {}  # and its Unix time of expiry
+        self._wanted: dict[str, tuple[TakeView, int]] = {}  # request, its expiry in Unix time
         self._taken: deque[TakeView] = deque(maxlen=_MOST_WANTED)
         views = self._watch.views if self._is_wanted else {}
         self._views = {

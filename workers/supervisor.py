@@ -174,7 +174,7 @@ class Supervisor:
         self._screen.event(f"all workers are ready (pids: {pids})")
 
     def _check_start(self, child: Child) -> None:
-        """Raises an error if a worker fails before it was ever ready."""
+        """Raises an error if a worker fails before it becomes ready for the first time."""
         alive = child.alive  # read before poll: a report sent just before death must not be missed
         report = child.poll()
         if report and report.kind == "user_error":

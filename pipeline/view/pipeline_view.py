@@ -174,7 +174,7 @@ class StreamView:
 
     @property
     def accuracy(self) -> float | None:
-        """Share of the labelled predictions that are correct; None without labelled ones."""
+        """Share of the predictions with a known true label that are correct; None if there are none."""
         return self.total.correct / self.total.labelled if self.total.labelled else None
 
     @property
@@ -184,7 +184,7 @@ class StreamView:
 
     @property
     def freshness(self) -> str | None:
-        """Current settings of the freshness control, in words; None if nothing was ever adjusted."""
+        """Current settings of the freshness control, in words; None if nothing has been adjusted."""
         freshness = self.total.freshness
         if freshness is None or not freshness.turns:
             return None

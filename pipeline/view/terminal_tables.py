@@ -91,7 +91,7 @@ def moving_lines(streams: dict[str, StreamView], room: int) -> list[RenderableTy
 
 
 def loss_lines(streams: dict[str, StreamView], room: int) -> list[RenderableType]:
-    """Losses of each stream: one line per kind if they fit, else one per stream, else one for all."""
+    """Losses: one line per stream and kind if they fit, otherwise one per stream, otherwise one for all."""
     by_kind = [(name, loss) for name, stream in streams.items() for loss in _given_up(stream)]
     by_stream = [
         (name, "; ".join(_given_up(stream))) for name, stream in streams.items() if _given_up(stream)

@@ -23,7 +23,7 @@ CONFIGURATION, INPUT, WATCH, OUTPUT, DISPLAY = (
 
 
 def example(arguments: str) -> str:
-    """The end of a command's help: a command line to copy."""
+    """The last lines of a command's help: an example to copy."""
     return f"\b\nExample:\n  {PROGRAM} {arguments}"
 
 

@@ -176,7 +176,7 @@ class Agent:
                 heard_s = time.monotonic()
                 self._session, self._state = told["session"], states.get(told["state"], _STARTING)
                 self._hangs = told["state"] == "hung"
-            else:  # the whole process is stuck
+            else:  # the whole process does not respond
                 self._state = "down"
                 self._hangs = 0 < limit_s < time.monotonic() - heard_s
 

@@ -17,7 +17,7 @@ class FleetError(UserError):
 
 
 class Cameras:
-    """The fleet's cameras by name, initially those of the file.
+    """The fleet's cameras by name, initially those of the fleet's file.
 
     Args:
         fleet: The fleet's configuration.

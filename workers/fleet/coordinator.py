@@ -35,7 +35,7 @@ _STARTS = "the coordinator is starting: restoring its stored state"
 
 
 class Coordinator:
-    """Runs from construction until ``close``.
+    """Runs a fleet, from construction until ``close``.
 
     Args:
         fleet: The fleet's configuration.

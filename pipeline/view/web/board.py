@@ -67,8 +67,8 @@ class Attended(NamedTuple):
     """A prediction, its attention weights, and the images it used.
 
     Attributes:
-        prediction: As received.
-        weights: As received.
+        prediction: The prediction as received.
+        weights: Its attention weights as received.
         image: Its image without overlay, BGR.
         past_images: Those of ``prediction.past``, oldest first, of any size; None if no longer available.
     """

@@ -5,7 +5,7 @@ import asyncio
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 MOST_CONNECTIONS = 128
-"""HTTP and WebSocket together; beyond it the oldest HTTP connection is closed for a new one."""
+"""Limit for HTTP and WebSocket together; beyond it, a new connection closes the oldest HTTP connection."""
 
 REQUEST_TIMEOUT_S = 5.0
 """Deadline for a complete request; uvicorn itself has none."""

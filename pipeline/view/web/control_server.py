@@ -38,7 +38,7 @@ class ControlError(OutputError):
 
 
 class ControlServer:
-    """Serves from construction until ``close``.
+    """Serves a worker's operations over HTTP, from construction until ``close``.
 
     Args:
         listen: ``host:port``, or ``unix:/path`` of a socket that only this user can open.
