@@ -100,7 +100,7 @@ def feed(config: Config, feeder: int, fps: float, stop: Event, sent: "multiproce
                 number = numbers[name]
                 frame_id = FrameId(name, session, 0, number)
                 frame = Frame(frame_id, pictures[number % len(pictures)], now_ns(), policy=policy)
-                # If a queue is full, go on with the other streams: each worker waits only for its own.
+                # If a queue is full, continue with the other streams: each worker waits only for its own.
                 numbers[name] += publisher.send_frame(frame, timeout_s=0.0)
             turn += 1
             publisher.pop_feedback()

@@ -229,7 +229,7 @@ class CaptureWorker(Worker):
         if not waiting or self.config.control.listen:
             return bool(absent)
         if not self.restarts:
-            self._refuse_failed()  # an invalid URL fails only when it is opened
+            self._refuse_failed()  # an invalid URL causes an error only when it is opened
         if absent and 0 < capture.wait_timeout_s < (now_ns() - self._opened_ns) / 1e9:
             raise WorkerError(
                 f"no listeners: {' and '.join(sorted(absent))} did not connect within "

@@ -45,8 +45,8 @@ class Scene:
 
     Attributes:
         things: Moving objects, the most certain first.
-        camera: The camera's motion; None without past frames, too.
-        sight: Where the reference view is; None also if none is tracked or it was not searched for yet.
+        camera: The camera's motion; None also without past frames.
+        sight: Where the reference view is; None also if none is tracked or it has not been searched for yet.
     """
 
     things: list[Thing] | None = None

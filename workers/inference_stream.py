@@ -303,7 +303,7 @@ class InferenceStream:
             self._let_go([first], "inference.stopped")
         frames, intervals = self._history.content()
         handed = HandedStream(
-            # if the stream moves on before a frame was handled here, the place of the previous owner
+            # the previous owner's place if the stream moves on before a frame was handled here
             place=HandedPlace.of(self._dealt_with) if self._dealt_with else self._begun_at,
             time_ns=self._resets.last_ns,
             frames=handed_frames(frames, runtime),

@@ -136,7 +136,7 @@ class Supervisor:
         output, self._output = self._output, []
         for name, line in output:
             if name in {child.name for child in self._children if child.is_starting}:
-                self._screen.event(line)  # what it prepares: a line above the live table would scroll away
+                self._screen.event(line)  # its preparations: lines above the live table would scroll away
             else:
                 self._screen.print(line)
         own, self._events = self._events, []

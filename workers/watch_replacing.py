@@ -193,7 +193,7 @@ def _beside_file(watch: Watch, file: Path | None) -> str:
         return ""
     try:
         filed = load_watch(file)
-    except ConfigError:  # it was changed since the start
+    except ConfigError:  # it has been changed since the start
         return ""
     return ", ".join(
         f"{kind}.{name}"

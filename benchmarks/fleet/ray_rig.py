@@ -80,7 +80,7 @@ class Fleet:
         return next(one for one in children if "_CoordinatorActor" in " ".join(one.cmdline()))
 
     def answers(self) -> list[tuple[int, dict[str, Any]]]:
-        """All predictions so far, in the order of arrival at the sink, each with the time in ns."""
+        """All predictions so far, in the order of arrival at the sink, each with its Unix time in ns."""
         return list(self._answers)
 
     def follow_answers(self, stop: threading.Event) -> None:

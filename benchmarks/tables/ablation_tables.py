@@ -50,14 +50,14 @@ def ablation_cost() -> str:
 
 
 def dense_ablation() -> str:
-    """Dense motion of the same weights with other settings."""
+    """Accuracy of dense motion from the same weights with other settings."""
     document = read("dense_ablation")
     about = f"every {document['every']}th frame"
     return dense_table(document) + source("dense_ablation.json", about=about)
 
 
 def dense_ablation_shadows() -> str:
-    """Dense motion after further training with and without shadows."""
+    """Accuracy of dense motion after further training with and without shadows."""
     document = read("dense_ablation_shadows")
     about = f"every {document['every']}th frame"
     return dense_table(document) + source("dense_ablation_shadows.json", about=about)

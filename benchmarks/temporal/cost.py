@@ -110,7 +110,7 @@ def _backbone(model: nn.Module) -> ResNetCBAM:
 
 
 def _floats(memory: Any) -> list[Tensor]:
-    """Distinct floating-point tensors of nested tuples: a tensor that recurs is counted once, None skipped."""
+    """Distinct floating-point tensors of nested tuples; a repeated tensor is listed once, None is skipped."""
     if memory is None:
         return []
     if isinstance(memory, Tensor):

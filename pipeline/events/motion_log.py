@@ -52,7 +52,7 @@ _STEPS = np.array([BOX_STEPS] * 4 + [SPEED_STEPS, TURN_STEPS / 360, SCORE_STEPS]
 
 
 class DamagedChunkError(ValueError):
-    """A chunk that cannot be unpacked; the message gives the reason."""
+    """A chunk that cannot be unpacked; the message states why."""
 
 
 class SeenCount(NamedTuple):
@@ -114,7 +114,7 @@ def unpack(chunk: bytes) -> list[LogPart]:
     """Unpacks a chunk.
 
     Raises:
-        DamagedChunkError: The chunk is damaged, or of another version.
+        DamagedChunkError: The chunk is damaged or has another version.
     """
     header = _header_of(chunk)
     try:
@@ -129,7 +129,7 @@ def unpack_counts(chunk: bytes) -> list[SeenCount]:
     """Number of things in each prediction; does not unpack the things, which saves most of the time.
 
     Raises:
-        DamagedChunkError: The chunk is damaged, or of another version.
+        DamagedChunkError: The chunk is damaged or has another version.
     """
     header = _header_of(chunk)
     try:

@@ -130,7 +130,7 @@ class Coordinator:
         """Streams, workers, their endpoints and recent actions, as plain JSON data."""
         with self._lock:
             wanted = self._wanted_agents()
-        troubles = {name: self._agents.trouble(name) for name in wanted}  # slow: without the lock
+        troubles = {name: self._agents.trouble(name) for name in wanted}  # slow: outside the lock
         with self._lock:
             now, table = now_ns(), self._owners.table
             moving = {move.stream_id: move.target for move in table.moving}

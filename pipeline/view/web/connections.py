@@ -14,8 +14,8 @@ REQUEST_TIMEOUT_S = 5.0
 class BoundedHTTP(H11Protocol):
     """Uvicorn's HTTP with a limit on connections and a deadline for each request and each stalled response.
 
-    A connection carries one request (see ``guard``), so both are measured from its start. A WebSocket
-    leaves this class after its handshake; ``Live`` limits those.
+    A connection carries one request (see ``guard``), so the request's deadline is measured from the start of
+    the connection. A WebSocket leaves this class after its handshake; ``Live`` limits WebSockets.
     """
 
     _stalled: asyncio.TimerHandle | None = None
