@@ -27,7 +27,7 @@ from pipeline.video.demo import DemoSource
 from pipeline.video.tour import FPS, TOUR
 
 _FIXED = TOUR[0].segments[0].frames
-"""Frames before the camera turns."""
+"""Number of frames before the camera turns."""
 _BOUNDS_PX = (12, 20, 30, 40, 60, 80)
 """Bounds between the classes of height, in pixels of the network's input."""
 _WINDOW_S = 2.0

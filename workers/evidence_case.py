@@ -110,7 +110,7 @@ class Case:
 
         Raises:
             OSError: The disk is full or broken.
-            RecorderError: Likewise.
+            RecorderError: The disk is full or broken.
         """
         self.folder, self._moment_ns = folder, moment_ns
         self._most_ns = moment_ns + self._span.most_ns
@@ -147,7 +147,7 @@ class Case:
 
         Raises:
             OSError: The disk is full or broken.
-            RecorderError: Likewise.
+            RecorderError: The disk is full or broken.
         """
         for recorder in self._recorders:
             recorder.close()

@@ -31,7 +31,7 @@ class SignalWatch:
         self._lost_ns = unix_ns(end.time) - round((end.for_s or 0.0) * 1e9)
 
     def expect(self, since_ns: int) -> None:
-        """Notes that a live stream's frames have been due since ``since_ns``; ignored once one has arrived."""
+        """Notes that a live stream's frames have been due since ``since_ns``; ignored after the first."""
         if not self._arrived_ns:
             self._is_live, self._capture_ns, self._arrived_ns = True, since_ns, since_ns
 

@@ -18,7 +18,7 @@ from pipeline.view.pipeline_view import OUTPACED, SINK_OUTPACED
 
 _MOST_FILES = 20
 _FEW_STREAMS = 4
-"""Up to this many streams, motion is listed at the end, otherwise with each stream."""
+"""With up to this many streams, motion is listed at the end; with more, in the block of each stream."""
 _QUEUEING = "for files played without --pace, this is mostly time in queues"
 _REASONS = ("dropped", "not_predicted")
 _NAMELESS = {"backend", "device", "precision", "why"}

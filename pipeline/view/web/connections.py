@@ -28,7 +28,7 @@ class BoundedHTTP(H11Protocol):
         if len(self.connections) > MOST_CONNECTIONS:
             others = (one for one in self.connections if isinstance(one, BoundedHTTP))
             oldest = min(others, key=lambda one: one.opened_s)
-            self.connections.discard(oldest)  # now, so that several new ones do not all close the same one
+            self.connections.discard(oldest)  # at once, so that several new ones do not close the same one
             oldest.transport.abort()
 
     def pause_writing(self) -> None:

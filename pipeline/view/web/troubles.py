@@ -8,7 +8,7 @@ from pipeline.view.web.board import Board, Picture
 
 
 class Trouble(msgspec.Struct, frozen=True, kw_only=True):
-    """A problem because of which the page does not show ``live``.
+    """A problem that makes the page show a state other than ``live``.
 
     Attributes:
         words: The problem, such as ``inference down``.
