@@ -1,8 +1,8 @@
 """Trains the network, baselines and ablations under one budget: ``python -m benchmarks.ablation --help``.
 
 Every variant is trained from scratch with the same budget, images, loss, optimiser and seed, scored on
-held-out images, and its streaming step is measured. Each writes one JSON line; the line of a failed variant
-has its error, and the others continue.
+held-out images, and its streaming step is measured. Each writes one JSON line; that of a failed variant
+contains the error, and the others continue.
 """
 
 import argparse
@@ -84,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _missing(names: Sequence[str], budget: Budget, out: Path, cost_only: bool) -> list[str]:
-    """The variants missing from ``out`` for this budget, so that an interrupted run continues."""
+    """The variants missing from ``out`` for this budget, so that an interrupted run can be continued."""
     done = set()
     for line in _read(out):
         if "error" not in line and line["budget"] == asdict(budget) and cost_only == ("accuracy" not in line):

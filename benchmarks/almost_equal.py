@@ -1,7 +1,7 @@
 """The effect of ``inference.same_below`` on slow motion: ``python -m benchmarks.almost_equal --out FILE``.
 
 Each clip of a known motion is processed frame by frame as in the inference worker: past frames are selected
-by time, and unchanged frames are skipped. Speeds are factors on those of the demo tour, which pans half a
+by time, and unchanged frames are skipped. Speeds are multiples of those of the demo tour, which pans half a
 frame width per second. Rows are appended to FILE, so speeds and noise levels can be measured in separate
 runs; ``--show FILE`` prints a file as Markdown.
 """
@@ -46,8 +46,8 @@ class Share:
         noise: Noise of each pixel and frame, standard deviation in grey levels.
         same_below: The threshold.
         scored: Number of scored predictions.
-        reused: Share made from an earlier frame.
-        accuracy: Share with the correct label.
+        reused: Share of the predictions that reuse the result of an earlier frame.
+        accuracy: Share of the predictions that have the correct label.
     """
 
     speed: float
@@ -74,12 +74,12 @@ def film(scene: str, motion: str, speed: float, noise: float) -> Iterator[Image]
 def play(
     runtime: Runtime, images: list[Image], news: list[Memory], same_below: float
 ) -> tuple[list[str], list[bool]]:
-    """The predicted label of each frame, and whether it was made from an earlier frame.
+    """The predicted label of each frame, and whether the result of an earlier frame was reused.
 
     Args:
         runtime: The runtime.
         images: Frames in order.
-        news: The memory of each frame, computed in advance, so that no second backbone pass is needed.
+        news: The cache entry of each frame, computed in advance, so that no second backbone pass is needed.
         same_below: The threshold.
     """
     history, last = (
@@ -138,7 +138,7 @@ def show(path: Path) -> None:
 
 
 def main() -> None:
-    """Measures, or shows stored results."""
+    """Runs the measurements, or prints stored results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--speed", type=float, action="append", help="speed factor, repeatable; 0 = static")
     parser.add_argument("--noise", type=float, action="append", help="in grey levels, repeatable")

@@ -1,7 +1,7 @@
 """Time saved by resizing in bands with two threads: ``python -m benchmarks.bands --json FILE``.
 
 Uses OpenVINO in float32. One runtime alternates between one and two threads for resizing, with network
-passes in between, so that the time to wake a thread is included. A loop of resizing only would hide it.
+passes in between, so that the time to wake a thread is included. A loop that only resizes would hide it.
 """
 
 import argparse

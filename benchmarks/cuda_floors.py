@@ -62,7 +62,7 @@ class BareBlock(nn.Module):
         self.shortcut = cast(nn.Sequential | None, block.downsample)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(B, C, rows, columns)`` in channels-last layout to the input of the next block."""
+        """Maps ``(B, C, rows, columns)`` in channels-last layout to the input of the next block."""
         *inner, last = cast(list[nn.Conv2d], list(self.convs))
         out, residual = x, x if self.shortcut is None else self.shortcut(x)
         for conv in inner:

@@ -2,8 +2,8 @@
 
 ``python -m benchmarks.dense_ablation --flow FOLDER --moving FOLDER --out FILE`` evaluates the same weights
 with other numbers of refinement rounds, with one past frame, with a mask from the flow residual only, and
-with smaller frames. ``--weights NAME=CHECKPOINT`` adds other checkpoints with the shipped settings. Folders
-are those of ``evaluate``. ``--show FILE`` prints a file as Markdown.
+with smaller frames. ``--weights NAME=CHECKPOINT`` adds other checkpoints with the shipped settings. FOLDER is
+as for ``evaluate``. ``--show FILE`` prints a file as Markdown.
 """
 
 import argparse
@@ -101,7 +101,7 @@ def measure(
         pairs: Pairs with true flow.
         sequences: Sequences with true masks; each scored frame t is run separately with t-4 and t-2.
         every: Score every n-th frame with a mask.
-        names: Names of ``VARIANTS``.
+        names: Names of the variants to evaluate, from ``VARIANTS``.
 
     Raises:
         ValueError: A file is damaged, or the network has no dense motion.

@@ -60,7 +60,7 @@ def bench(
     json_file: Path | None,
     tour_frames: int | None = None,
 ) -> None:
-    """Measures both at all rates; prints a table and optionally writes JSON.
+    """Measures the pipeline and the demo at all rates; prints a table and optionally writes JSON.
 
     Args:
         seconds: Length of each measurement.
@@ -71,7 +71,7 @@ def bench(
         tour_frames: Number of frames of the demo tour to repeat; None for all.
 
     Raises:
-        ValueError: One of the two did not start; the message includes its output.
+        ValueError: The pipeline or the demo did not start; the message includes its output.
     """
     if json_file is not None:
         json_file.parent.mkdir(parents=True, exist_ok=True)

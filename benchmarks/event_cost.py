@@ -59,11 +59,11 @@ class Row:
     """Cost of one stage.
 
     Attributes:
-        stage: Name of the stage, see above.
+        stage: Name of the stage, as in the description of the module.
         things: Number of objects per frame.
         frames: Number of timed frames.
         ms: Mean time per frame.
-        worst_ms: 99th percentile.
+        worst_ms: 99th percentile of the time per frame.
     """
 
     stage: str
@@ -74,7 +74,7 @@ class Row:
 
 
 def watch() -> Watch:
-    """Ten zones in two rows, five lines, twenty rules."""
+    """Ten zones in two rows, five lines and twenty rules."""
     zones, lines, rules = {}, {}, {}
     for n in range(10):
         left, top = 0.02 + 0.196 * (n % 5), 0.05 + 0.48 * (n // 5)
@@ -136,13 +136,13 @@ def _place(path: tuple[float, float, float, float], second: float) -> tuple[floa
 
 
 def measure(things: int, seconds: float, rounds: int) -> list[Row]:
-    """All stages, each from its fastest round."""
+    """Measures all stages; returns the fastest round of each."""
     turns = [list(_round(things, seconds)) for _ in range(rounds)]
     return [min(stage, key=lambda row: row.ms) for stage in zip(*turns, strict=True)]
 
 
 def _round(things: int, seconds: float) -> Iterator[Row]:
-    """All stages, one after the other."""
+    """Measures all stages once, one after the other."""
     scene, frames = Scene(things), round(seconds * _FPS)
     at = [(round(n / _FPS * 1e9) + 1, n / _FPS) for n in range(frames)]
     motions = [scene.motion(second) for _, second in at[: 8 * _FPS]]  # limited for memory, and reused

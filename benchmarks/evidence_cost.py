@@ -43,10 +43,10 @@ class Row:
     Attributes:
         evidence: The load.
         size: Width and height.
-        take_p50: Passing a frame to evidence, in the sink's thread.
-        take_p99: Likewise.
-        draw_p50: Drawing the overlay, in the same thread.
-        draw_p95: Likewise.
+        take_p50: Median time to pass a frame to the evidence writer, in the sink's thread.
+        take_p99: 99th percentile of this time.
+        draw_p50: Median time to draw the overlay, in the same thread.
+        draw_p95: 95th percentile of this time.
         cpu: CPU time of the whole process.
         missed: Frames dropped because the queue was full.
     """

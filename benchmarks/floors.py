@@ -30,7 +30,7 @@ _CALIBRATED_ON = 8
 
 
 class _PlainStep(nn.Module):
-    """Pixels to probabilities, with normalisation included as in an exported step."""
+    """A network from pixels to probabilities, including normalisation as in an exported step."""
 
     factor: Tensor
     offset: Tensor
@@ -42,7 +42,7 @@ class _PlainStep(nn.Module):
             self.register_buffer(name, torch.tensor(getattr(preprocessing, name)))
 
     def forward(self, frame: Tensor) -> Tensor:
-        """``(B, rows, columns, 3)`` uint8 to ``(B, 1000)``."""
+        """Maps images ``(B, rows, columns, 3)``, uint8, to probabilities ``(B, 1000)``."""
         logits: Tensor = self.network((frame.float() * self.factor + self.offset).permute(0, 3, 1, 2))
         return logits.softmax(1)
 

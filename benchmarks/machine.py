@@ -9,7 +9,7 @@ import torch
 
 
 def describe_machine() -> dict[str, str]:
-    """Processor, devices and versions."""
+    """Processor, devices and versions of packages, by name."""
     about = {
         "processor": _processor(),
         "cpu_threads": str(torch.get_num_threads()),

@@ -33,7 +33,7 @@ class Watching:
 
     Args:
         runtime: A network with dense motion.
-        judge_health: Skip bad frames, as in a run.
+        judge_health: Whether to skip bad frames, as in a run.
         reference: Reference image; None takes it from the stream, as in a run.
     """
 

@@ -1,7 +1,7 @@
-"""Time by operator in OpenVINO and for a plain ResNet: ``python -m benchmarks.operators --json FILE``.
+"""Time by kind of operator, of a step and a plain ResNet: ``python -m benchmarks.operators --json FILE``.
 
-Each operator's time is the minimum over many runs, because other programs can only increase it; times are
-summed by kind.
+Both run in OpenVINO. Each operator's time is the minimum over many runs, because other programs can only
+increase it; times are summed by kind.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """The cost of outlets for a run: ``python -m benchmarks.outlet_cost --json FILE``.
 
-The demo tour at full speed, in pairs of runs with the same rules: one without outlets, and one with all
-outlets: MQTT to mosquitto, a webhook whose server fails for every second request, one whose server hangs,
+Plays the demo tour at full speed, in pairs of runs with the same rules: one without outlets, and one with all
+of them: MQTT to mosquitto, a webhook whose server fails for every second request, one whose server hangs,
 push messages to an ntfy-like server, ``--events FILE``, and ``/metrics`` scraped once a second. All servers
 run on the same machine, and their load counts against the pipeline. The order alternates between pairs, so
 that two runs of the same kind follow each other; their ratio gives the repeatability on this machine.
@@ -29,7 +29,7 @@ _COLUMNS = 5
 
 @dataclass(frozen=True)
 class Receiver:
-    """Events at one receiver.
+    """Counts of events at one receiver.
 
     Attributes:
         told: Number of events of the run.
@@ -159,7 +159,7 @@ def _receiver(told: Sequence[str], ids: Sequence[str], waiting: int) -> Receiver
 
 
 def _in_words(told: Sequence[str], messages: Sequence[dict[str, Any]], waiting: int) -> Receiver:
-    """For a receiver whose messages have no id: more messages than events count as duplicates."""
+    """The result of a receiver whose messages have no id: messages beyond the events count as duplicates."""
     due = len(told) - waiting
     return Receiver(
         len(told), min(len(messages), due), max(0, len(messages) - due), waiting, max(0, due - len(messages))

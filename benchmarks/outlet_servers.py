@@ -122,7 +122,7 @@ def broker(folder: Path) -> Iterator[int]:
 @contextlib.contextmanager
 def silence() -> Iterator[int]:
     """The port of a server that accepts connections and never answers."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:  # the system accepts connections
+    with socket.create_server(("127.0.0.1", 0)) as listening:  # the kernel accepts connections
         yield listening.getsockname()[1]
 
 
@@ -134,7 +134,7 @@ def scraped(port: int) -> Iterator[list[int]]:
     def scrape() -> None:
         while not over.wait(_SCRAPE_S):
             with (
-                contextlib.suppress(OSError),  # before the page is served, and after
+                contextlib.suppress(OSError),  # while the page is not served
                 urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5.0) as answer,
             ):
                 sizes.append(len(answer.read()))

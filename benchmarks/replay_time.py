@@ -54,7 +54,7 @@ class Row:
         file_bytes_per_s: Growth of the store's file.
         events: Number of events from the rules.
         seconds: Time from chunks to events, fastest round.
-        cpu_seconds: CPU time of the process, likewise.
+        cpu_seconds: CPU time of the process in the fastest round.
     """
 
     log: str

@@ -1,8 +1,8 @@
 """Recovery of a restarted worker: ``python -m benchmarks.restart_depth``.
 
 Frames of the demo tour are sent at 25 fps, as by capture; inference is killed (SIGKILL) and restarted, with
-and without replayed frames. Measured are the parts of the time without predictions, as seen by a sink, and
-the number of past frames of the first predictions.
+and without replayed frames. The benchmark measures the parts of the time without predictions, as seen by a
+sink, and the number of past frames of the first predictions.
 """
 
 import argparse
@@ -40,8 +40,8 @@ class Row:
     Attributes:
         replay_ms: Length of the frames kept by capture for replay.
         start_s: From the kill until the new process is ready: Python, model, warm-up.
-        first_ms: From then to the first prediction.
-        full_ms: From then to the first prediction with full depth.
+        first_ms: From readiness to the first prediction.
+        full_ms: From readiness to the first prediction with full depth.
         depths: Number of past frames of the first predictions.
     """
 
@@ -85,7 +85,7 @@ def measure(replay_ms: float, options: list[str]) -> Row:
 
 @contextmanager
 def _running(config: Config) -> Iterator[Child]:
-    """An inference worker that is ready."""
+    """Starts an inference worker and yields it once it is ready; kills it at the end."""
     child = Child("inference", "inference", lambda line: None)
     child.start(config, {})
     try:

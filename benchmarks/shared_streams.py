@@ -52,8 +52,8 @@ class Row:
         streams: Number of shared streams.
         fps: Frame rate of each stream; 0: as fast as possible.
         predictions_per_s: Prediction rate over all streams.
-        p50_ms: Latency from capture to prediction.
-        p99_ms: The same.
+        p50_ms: Median latency from capture to prediction.
+        p99_ms: 99th percentile of this latency.
         share: Share of frames that were predicted.
     """
 
@@ -100,7 +100,7 @@ def feed(config: Config, feeder: int, fps: float, stop: Event, sent: "multiproce
                 number = numbers[name]
                 frame_id = FrameId(name, session, 0, number)
                 frame = Frame(frame_id, pictures[number % len(pictures)], now_ns(), policy=policy)
-                # If a queue is full, go on with the other streams: each worker waits only for its own.
+                # If a queue is full, continue with the other streams: each worker waits only for its own.
                 numbers[name] += publisher.send_frame(frame, timeout_s=0.0)
             turn += 1
             publisher.pop_feedback()
@@ -124,7 +124,7 @@ def _pictures(seed: int) -> list[Image]:
 
 
 def measure(config: Config, rates: Sequence[float], seconds: float, warm_up_s: float) -> Iterator[Row]:
-    """Runs one set of workers, and feeds them at each rate in turn; 0: as fast as possible."""
+    """Runs one set of workers, and feeds them at each rate in turn; rate 0 means as fast as possible."""
     security = SecurityPolicy(config.security)
     with PredictionReceiver(config.endpoints.predictions, config.wire, security) as answers, _running(config):
         for fps in rates:
@@ -163,7 +163,7 @@ def _count(config: Config, answers: PredictionReceiver, fps: float, seconds: flo
 
 @contextmanager
 def _running(config: Config) -> Iterator[None]:
-    """Inference workers that are ready."""
+    """Starts the inference workers; enters the context once they are ready, and kills them at the end."""
     children = [Child(name, "inference", _show) for name in worker_names("inference", config)]
     try:
         for child in children:

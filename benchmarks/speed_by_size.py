@@ -27,14 +27,14 @@ from pipeline.video.demo import DemoSource
 from pipeline.video.tour import FPS, TOUR
 
 _FIXED = TOUR[0].segments[0].frames
-"""Frames before the camera turns."""
+"""Number of frames before the camera turns."""
 _BOUNDS_PX = (12, 20, 30, 40, 60, 80)
-"""Bounds between the classes of height."""
+"""Bounds between the classes of height, in pixels of the network's input."""
 _WINDOW_S = 2.0
 _LEAST_WAY = 0.03
-"""Image widths that an object of the clip must have moved in this time."""
+"""Least distance that an object of the clip must move within ``_WINDOW_S``, in image widths."""
 _LEAST_OVERLAP = 0.3
-"""Intersection over union from which an object and a walker are the same."""
+"""Least intersection over union at which an object is matched with a walker."""
 
 
 def overlap(one: Rectangle, other: Rectangle) -> float:

@@ -42,7 +42,7 @@ print(json.dumps({name: (end - start) * 1e3 for (_, start), (name, end) in pairs
 
 
 def measure(backend: str) -> dict[str, float]:
-    """Median milliseconds of each part over some fresh processes with everything on disk."""
+    """Median milliseconds of each part over several fresh processes, with everything already on disk."""
     rounds = []
     for _ in range(_ROUNDS + 1):
         command = [sys.executable, "-c", _LAPS, backend]

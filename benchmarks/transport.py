@@ -124,7 +124,7 @@ def _is_black(image: Image) -> bool:
 
 
 def _turn(way: Way, size: tuple[int, int], seconds: float, samples: Samples) -> None:
-    """One turn of a transport: both processes, both parts."""
+    """Runs one turn of a transport: both processes, both parts."""
     context = multiprocessing.get_context("spawn")
     with scratch_folder("kvq-bench-") as folder:
         where = endpoint(way, folder, _free_port())

@@ -25,7 +25,7 @@ Receive = Callable[[], Image]
 
 @dataclass(frozen=True)
 class Way:
-    """One frame transport; no frames are lost unless its name says so.
+    """One frame transport; it loses no frames unless its name states otherwise.
 
     Attributes:
         name: Name in tables.

@@ -1,9 +1,9 @@
 """Position error of zones under camera motion: ``python -m benchmarks.zone_error CLIP ... --json FILE``.
 
 A virtual camera films each clip of a fixed camera: it shakes, is bumped, pans by a fifth of the width or
-zooms, and returns. The estimated position of a zone is compared with the true one: with the reference view
-and, in the same run, with OpenCV's ORB features and RANSAC against the first frame. Frames are cropped, so
-that the virtual camera never shows areas outside the clip.
+zooms, and returns. The position of a zone is estimated from the reference view and, for comparison, with
+OpenCV's ORB features and RANSAC against the first frame; both estimates are compared with the true position.
+Frames are cropped, so that the virtual camera never shows areas outside the clip.
 """
 
 import argparse
@@ -31,7 +31,7 @@ _ZOOMED_IN = 1.6
 _ZONE = (0.2 + 0.2j, 0.8 + 0.2j, 0.8 + 0.6j, 0.2 + 0.6j)
 """Corners in frame widths, for a 4:3 frame."""
 Camera = Callable[[float, np.random.Generator], tuple[float, float, float, float]]
-"""Maps seconds to shift right and down (frame widths), scale, and rotation (degrees)."""
+"""Maps a time in seconds to shift right and down (frame widths), scale, and rotation (degrees)."""
 
 
 _DUSK = "shake at dusk: 15 % of the light, noise"
@@ -71,13 +71,13 @@ class Row:
         camera: See ``CAMERAS``.
         frames: Number of scored frames.
         median: Median error of the reference view.
-        p95: 95th percentile, likewise.
-        worst: Maximum, likewise.
+        p95: 95th percentile of the error of the reference view.
+        worst: Maximum error of the reference view.
         lost: Share of frames in which the reference view was lost.
         fixed_p95: 95th percentile for a zone that is fixed in the frame.
         orb_median: Median error of ORB.
-        orb_p95: 95th percentile, likewise; frames without a result count as a fixed zone.
-        orb_lost: Share of frames without a result.
+        orb_p95: 95th percentile of the error of ORB; in frames without a result, the zone counts as fixed.
+        orb_lost: Share of frames without a result from ORB.
     """
 
     clip: str
@@ -131,7 +131,7 @@ def by_home(runtime: Runtime, pictures: list[Image], times: list[int]) -> tuple[
 
 
 def by_orb(pictures: list[Image]) -> list[Similarity | None]:
-    """The same from 500 ORB features of each frame, matched with those of the first."""
+    """The position of the first view in each frame, from 500 ORB features matched with the first frame's."""
     orb, matcher = cv2.ORB.create(500), cv2.BFMatcher(cv2.NORM_HAMMING, crossCheck=True)
     width = pictures[0].shape[1]
     (before, first), *others = (orb.detectAndCompute(picture, None) for picture in pictures)

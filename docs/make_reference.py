@@ -28,7 +28,7 @@ FOLDER = ROOT / "docs" / "reference"
 
 
 def command_line() -> list[str]:
-    """docs/reference/command_line.md."""
+    """The lines of docs/reference/command_line.md."""
     from typer.main import get_command
 
     from workers import exit_codes
@@ -46,7 +46,7 @@ def command_line() -> list[str]:
 
 
 def commands(command: Any, name: str, level: int) -> Iterator[str]:
-    """A command and its subcommands."""
+    """The lines that describe a command and its subcommands."""
     from pipeline.base.program import PROGRAM
     from workers.commands.grouped_help import in_groups
 
@@ -86,7 +86,7 @@ def default_of(parameter: Any) -> str:
 
 
 def modules() -> list[str]:
-    """docs/reference/modules.md."""
+    """The lines of docs/reference/modules.md."""
     lines = top("Modules")
     lines += wrapped(
         "One line for each module, by room. [architecture.md](../architecture.md) explains the rooms and the "

@@ -196,7 +196,7 @@ def structs(schema: Any) -> list[list[str]]:
 
 
 def configuration() -> list[str]:
-    """docs/reference/configuration.md."""
+    """The lines of docs/reference/configuration.md."""
     from pipeline.base.config import Config, StreamConfig
     from pipeline.base.outlet import Outlet
 
@@ -231,7 +231,7 @@ def first_line(schema: type) -> str:
 
 
 def training_options() -> list[str]:
-    """docs/reference/training_options.md."""
+    """The lines of docs/reference/training_options.md."""
     from pipeline.training.training_options import TrainingOptions
 
     lines = top("Training options")

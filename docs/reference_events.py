@@ -1,4 +1,4 @@
-"""Writes the page ``docs/reference/events.md`` from the schema of rules and events.
+"""Generates the page ``docs/reference/events.md`` from the schema of rules and events.
 
 ``docs/make_reference.py`` calls ``page``.
 """

@@ -55,7 +55,7 @@ class Asking:
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """Serialises requests.
+        """Serialises requests: within the context, no other thread can submit one.
 
         Raises:
             UserError: An earlier request that timed out may still be carried out.

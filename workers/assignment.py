@@ -27,7 +27,7 @@ from workers.inference_stream import InferenceStream
 from workers.standby import Standby
 
 _ARRIVES_S = 2.0
-"""Longest wait for the first frame of a stream on standby; at a lower frame rate, frames may be lost."""
+"""Longest wait for the first frame of a stream on standby; if frames are further apart, some may be lost."""
 _ENDS_S = 2.0
 """Longest wait for unfinished frames, and for the sink to receive their predictions."""
 _STANDBY_NS = 60_000_000_000
@@ -50,7 +50,7 @@ class Worker(Protocol):
 
     @property
     def receiver(self) -> FrameReceiver | None:
-        """The receiver of frames; None until predictions have a receiver."""
+        """The receiver of frames; None until another worker receives the predictions."""
 
     @property
     def name(self) -> str:
@@ -103,7 +103,7 @@ class Assignment:
         ]
 
     def give_up_standby(self) -> None:
-        """Releases streams that stay on standby too long: their frames would wait indefinitely."""
+        """Releases streams that stay on standby too long, whose frames would otherwise wait indefinitely."""
         worker = self._worker
         for stream_id, standby in list(worker.standby.items()):
             if now_ns() > standby.until_ns:
@@ -187,8 +187,8 @@ class Assignment:
                 f"{stream_id}: released with unfinished frames: inference is slow, or the sink does not "
                 "receive its predictions"
             )
-        worker.drop_stream(stream_id)  # sends nothing more for it
-        for lane in ("newest", "every"):  # else the next owner's messages could overtake earlier ones
+        worker.drop_stream(stream_id)  # after this, nothing more is sent for it
+        for lane in ("newest", "every"):  # otherwise the next owner's could overtake them
             worker.publisher.settle(lane, _ENDS_S, lambda: worker.turn(0.01))
         handed = stream.hand_over(worker.runtime)
         if handed.place is None:
@@ -216,7 +216,7 @@ class Assignment:
     # -- helpers -----------------------------------------------------------------------------------
 
     def _own(self, stream_id: str, generation: int, handed: HandedStream | None) -> str:
-        """Takes ownership of a stream; returns why its memory can't be used, empty if it can."""
+        """Takes ownership of a stream; returns why its handed-over cache can't be used, empty if it can."""
         worker, refusal = self._worker, ""
         stream = worker.add_stream(stream_id, generation)
         if handed:

@@ -22,7 +22,7 @@ class _Awaited:
     Attributes:
         due_ns: When the next attempt to reach the other worker is due.
         reach: The current attempt.
-        is_reported: Whether it was reported.
+        is_reported: Whether the link has been reported as not up.
     """
 
     due_ns: int
@@ -31,7 +31,7 @@ class _Awaited:
 
 
 class AwaitedLinks:
-    """Checks the TCP links of a worker that have never been up, also before it listens to them.
+    """Checks the TCP links of a worker that have never been up, including those without a receiver yet.
 
     Args:
         role: The worker's role.
@@ -47,11 +47,11 @@ class AwaitedLinks:
     def look(
         self, endpoints: EndpointsConfig, listening: Collection[Endpoint], states: Mapping[str, LinkState]
     ) -> None:
-        """Reports links that are due, and once when a reported one is up.
+        """Reports links that have not come up in time, and reported links once they are up.
 
         Args:
             endpoints: The current endpoints.
-            listening: Keys of those that already have a receiver.
+            listening: Keys of the endpoints that already have a receiver.
             states: States of the receivers' links, by name.
         """
         missing = []

@@ -37,7 +37,7 @@ from workers.waiting import Waiting
 TICK_S = 0.1
 """Longest time in seconds that a tick may block; also the longest delay before a stop is noticed."""
 _ASKED_TICK_S = 0.02
-"""The same for a worker with a control server."""
+"""The same as ``TICK_S``, for a worker with a control server."""
 RETRY_S = 0.002
 """Time between attempts to send to a peer whose queue is full."""
 _FORMER_NS = 2_000_000_000
@@ -46,22 +46,22 @@ R = TypeVar("R", bound=Receiver[Any])
 
 
 class WorkerError(UserError):
-    """A worker can't run as configured; one readable line that says what to do."""
+    """A worker can't run as configured; the message is one readable line that states what to do."""
 
 
 class Worker(ABC):
-    """A process of the pipeline: ``open``, ``tick`` until stopped, ``finish``; then its resources are closed.
+    """A process of the pipeline: runs ``open``, ``tick`` until stopped, ``finish``, and closes its resources.
 
     Args:
         config: The whole configuration; its endpoints contain no ``{run}`` placeholder.
         name: Name of this worker, unique in its pipeline.
         restarts: How often it was restarted before.
         began_ns: Unix time at which its first process started; 0 to take it from ``former``.
-        first_epochs: Epoch of the next opening of each stream (capture only).
+        first_epochs: By stream, the epoch that the next opening of its source gets (capture only).
         former: Last statistics of its processes that died, sent again for monitors that connect later.
         alone: Whether it runs without a supervisor and prints its own events.
         stdout: Standard output, if it is reserved for predictions or events (sink only).
-        down: Other workers that are down, as the supervisor reports; may change at any time.
+        down: Other workers that are down, as reported by the supervisor; may change at any time.
 
     Attributes:
         stats: Counts of this process so far.
@@ -123,7 +123,7 @@ class Worker(ABC):
 
     @abstractmethod
     def finish(self, deadline_ns: int) -> None:
-        """Finishes the frames that it already has, until ``deadline_ns`` at the latest."""
+        """Processes the frames that it already has, until ``deadline_ns`` (Unix time) at the latest."""
 
     def verbs(self) -> list[Verb]:
         """HTTP operations (``[control]``), carried out in the worker's thread between ticks."""
@@ -184,7 +184,7 @@ class Worker(ABC):
         self._rates.setdefault(stream_id, Rate()).tick(time_ns)
 
     def publish_stats(self) -> None:
-        """Sends the statistics to all listeners, each event once."""
+        """Sends the statistics to all listeners; each event is sent only once."""
         stats, now = self.stats, now_ns()
         stats.sent_ns = now
         with contextlib.suppress(OSError, psutil.Error):  # out of file descriptors: keep the last values
@@ -224,7 +224,7 @@ class Worker(ABC):
 
     @property
     def _patience_s(self) -> float:
-        """Seconds before missing workers are reported: with a supervisor, they may still be starting."""
+        """Seconds before missing workers are reported: longer with a supervisor, as they may be starting."""
         return 0.0 if self.alone else self.config.run.ready_timeout_s
 
     def _check_endpoints(self) -> None:

@@ -17,7 +17,7 @@ _IN_WORDS: Final = {
 
 
 class CacheResets:
-    """Checks each frame before its step, in order.
+    """Checks each frame of a stream before its step, in order.
 
     Args:
         stream_id: The stream's id.

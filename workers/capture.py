@@ -58,7 +58,7 @@ class CaptureWorker(Worker):
             self._wait_until_open(config.capture.open_timeout_s * 2)
 
     def tick(self, timeout_s: float) -> bool:
-        """Sends frames of the readers; False once all sources have ended and everything is sent."""
+        """Sends frames of the readers; False once all sources have ended and everything has been sent."""
         self._wake.clear()
         self._update_freshness()
         again = self._publisher.send_again()
@@ -205,7 +205,7 @@ class CaptureWorker(Worker):
             late = [stream.id for stream in waiting if stream.live]
             if late and now_ns() > deadline_ns:
                 raise WorkerError(f"{late[0]}: no frame after {timeout_s:g} s: is the camera on?")
-            self._publisher.listeners()  # keeps messages of peers from piling up
+            self._publisher.listeners()  # reads messages of peers, so that they do not accumulate
             self._wake.wait(0.01)
             self._wake.clear()
         self._refuse_failed()
@@ -229,7 +229,7 @@ class CaptureWorker(Worker):
         if not waiting or self.config.control.listen:
             return bool(absent)
         if not self.restarts:
-            self._refuse_failed()  # an invalid URL fails only when it is opened
+            self._refuse_failed()  # an invalid URL causes an error only when it is opened
         if absent and 0 < capture.wait_timeout_s < (now_ns() - self._opened_ns) / 1e9:
             raise WorkerError(
                 f"no listeners: {' and '.join(sorted(absent))} did not connect within "

@@ -180,7 +180,7 @@ class CaptureStream:
 
 
 def _nominal(fps: float | None) -> float | None:
-    """A rate that a report can hold; drivers and files may give any number."""
+    """The frame rate of a source, rounded; None if it is implausible, as drivers and files may give any."""
     return round(fps, 3) if fps and 0 < fps < _FASTEST else None
 
 

@@ -29,8 +29,8 @@ _MOST_PROCESSES = 1000
 class _WorkerSessions:
     """The processes of one worker over its restarts; the oldest are merged to bound memory.
 
-    It holds at most twice ``footprint.MOST_BYTES``, whatever a worker sends: once for separate processes and
-    once for their sum.
+    Whatever a worker sends, this holds at most twice ``footprint.MOST_BYTES``: once for separate processes
+    and once for the sum of older ones.
     """
 
     def __init__(self) -> None:
@@ -76,8 +76,8 @@ class Collector:
 
     Attributes:
         started_ns: Unix time since which it has listened.
-        already_running: Names of workers that ran before, and may have had earlier processes; empty if a
-            supervisor sends the counts of those.
+        already_running: Names of workers that started earlier and may have had earlier processes; empty if a
+            supervisor sends the counts of such processes.
     """
 
     def __init__(self, config: Config) -> None:
@@ -153,7 +153,7 @@ class Collector:
         return [msgspec.structs.replace(stats, events=[]) for sessions in found for stats in sessions.apart()]
 
     def report(self, restarts: Mapping[str, int] | None = None, *, final: bool = False) -> dict[str, Any]:
-        """The current report; ``final``: no frames are in flight any more."""
+        """The current report; ``final`` means that no frames are in flight any more."""
         newest = {(stats.worker, stats.host): stats for stats in self.sessions}
         running = not final and any(stats.state not in ("stopped", "failed") for stats in newest.values())
         report = build_report(

@@ -40,7 +40,7 @@ def configured_runtime(config: Config) -> Runtime:
 
 
 def _device(config: Config) -> str:
-    """Distributes workers that share streams across the GPUs of their machine."""
+    """The device; workers that share streams are distributed across the GPUs of their machine."""
     inference = config.inference
     if not inference.shared_by:
         return inference.device

@@ -70,7 +70,7 @@ class DataOutputs:
 
     def _open_events(self, path: str) -> LineFile:
         worker = self._worker
-        # Unlike predictions, events are kept over all runs: a log that a new run empties is no evidence.
+        # Unlike predictions, events are appended, so that those of earlier runs are kept as evidence.
         file = worker.resources.enter_context(LineFile(path, append=True, stdout=self._stdout(path)))
         worker.stats.details["events"] = {"path": str(file.path)}
         return file

@@ -29,8 +29,8 @@ class EventFinder:
     Args:
         stream_id: The stream's id.
         config: The whole configuration.
-        log: Receives the input of the rules in order: the motion log. None: no log.
-        crossed: Counts the line crossings of all streams; None: a counter of its own.
+        log: Receives the input of the rules in order: the motion log. None if there is no log.
+        crossed: Counts the line crossings of all streams; None creates a counter for this stream.
     """
 
     def __init__(

@@ -22,7 +22,7 @@ _GONE = "no frame of that time was in memory: evidence.memory_mb is too small"
 
 @dataclass(frozen=True, slots=True)
 class ClipSpan:
-    """Length of a clip in ns: before the event, after its end, and at most after its beginning."""
+    """Limits of a clip in ns: time before the event, time after its end, longest time after its start."""
 
     before_ns: int
     after_ns: int
@@ -39,8 +39,8 @@ class Case:
         no_clip: Why it gets no clips; empty if it does.
 
     Attributes:
-        event: See above.
-        told_ns: See above.
+        event: The argument ``event``.
+        told_ns: The argument ``told_ns``.
         wall_ns: Unix time at which it happened.
         cursor: Number of the last frame added.
         folder: Folder of its files; None until they are started.
@@ -110,7 +110,7 @@ class Case:
 
         Raises:
             OSError: The disk is full or broken.
-            RecorderError: Likewise.
+            RecorderError: The disk is full or broken.
         """
         self.folder, self._moment_ns = folder, moment_ns
         self._most_ns = moment_ns + self._span.most_ns
@@ -147,7 +147,7 @@ class Case:
 
         Raises:
             OSError: The disk is full or broken.
-            RecorderError: Likewise.
+            RecorderError: The disk is full or broken.
         """
         for recorder in self._recorders:
             recorder.close()
@@ -159,7 +159,7 @@ class Case:
             self._write_about(CUT if why else WHOLE, why)
 
     def leave(self, why: str) -> None:
-        """Marks clips that are still open as cut; their playable part stays.
+        """Marks clips that are still open as cut; their playable part is kept.
 
         Raises:
             OSError: The disk is full or broken.

@@ -21,12 +21,13 @@ from workers.evidence_case import Case
 
 _BEFORE_NS = 3 * 10**9
 _CLEAR_NS = 500_000_000
-"""How long before a fault its image was captured: later, a hand that moves to the lens may be visible."""
+"""How long before a fault its image was captured: a later one may show a hand that moves to the lens."""
 _WIDEST_PX = 1280
 _QUALITY = 85
 _THUMBNAILS = 64
 _PLAIN_BYTES, _WATCHED_BYTES, _THING_BYTES, _POINT_BYTES, _BOX_BYTES = 4096, 256, 640, 112, 176
-"""Bytes in memory: a frame without image and objects, a zone or line, an object, each point and box of it."""
+"""Approximate bytes in memory of: a frame without image and objects, a zone or line, an object, a point of
+its outline or trail, a past box of it."""
 
 
 class PastPictures:
@@ -168,7 +169,7 @@ def details_bytes(shown: Shown) -> int:
 
 
 def large_of(image: Image) -> bytes | None:
-    """Full-size JPEG if the image is larger than what is stored in memory; else None."""
+    """Full-size JPEG if the image is larger than what is stored in memory; otherwise None."""
     return packed(image) if image.shape[1] > _WIDEST_PX else None
 
 

@@ -1,4 +1,4 @@
-"""Evidence in the sink; failures are reported and do not stop frames."""
+"""Evidence in the sink; failures are reported and do not stop the sink."""
 
 from typing import get_args
 
@@ -21,7 +21,7 @@ _KINDS = {*get_args(RuleKind), "camera_moved", *FAULTS}
 _DATED_BACK = {"stopped", "label"}
 """Kinds of rules whose events are reported ``for_s`` after they happened."""
 _SELDOM_NS = 200_000_000
-"""Interval between stored frames without zones, lines and rules: faults and labels need only a few."""
+"""Interval between stored frames if there are no zones, lines or rules: faults and labels need few frames."""
 
 
 class EvidenceTaking:

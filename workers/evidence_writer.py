@@ -28,13 +28,13 @@ _BELIEF_S = 6.0
 """Longest delay from an event to its report; frames are kept this much longer."""
 _PATIENCE_S, _SILENCE_S = 2.0, 5.0
 _WAITING_SHARE = 0.25
-"""Share of the memory for frames waiting to be encoded."""
+"""Share of the memory limit that is reserved for frames waiting to be encoded."""
 _FRAGMENT = 10
-"""Upper bound of one second of a clip, in JPEG images of its size."""
+"""Upper bound for the size of one second of a clip, as a multiple of one of its frames as JPEG."""
 _TURN_S = 0.05
 _FORGETS_S = 60.0
 _CLOSES_IN_S = 2.0
-"""Less than the time after which a supervisor kills a worker."""
+"""Time limit of ``close``, shorter than the time after which a supervisor kills a worker."""
 _RUN_ENDED = "the run has ended"
 
 
@@ -48,10 +48,10 @@ class EvidenceWriter(Closing):
         silence_s: A clip ends if no frame arrives for this long, or for ``after_s`` if that is longer.
 
     Attributes:
-        written: Events with evidence.
-        lost: Events whose evidence could not be written.
-        without_clip: Events without a clip because too many were being written.
-        without_any: Events without evidence: too many at a time, no frame, or no time at shutdown.
+        written: Number of events with evidence.
+        lost: Number of events whose evidence could not be written.
+        without_clip: Number of events without a clip because too many were being written.
+        without_any: Number of events without evidence: too many at a time, no frame, or no time at shutdown.
         loss: Why evidence was lost, in one line; empty if none was.
     """
 
@@ -137,7 +137,7 @@ class EvidenceWriter(Closing):
     def _work(self) -> None:
         try:
             self._make_all()
-        except BaseException:  # a bug: reported as a loss, too
+        except BaseException:  # a bug: also reported as a loss
             self.loss = f"{self._shelf.root}: no more evidence is saved: please report this bug"
             raise
         finally:
@@ -331,7 +331,7 @@ class EvidenceWriter(Closing):
             self._give_up(case, error)
 
     def _give_up(self, case: Case, error: Exception) -> None:
-        """Gives up an event, for example on a full disk: keeps playable clips and deletes the rest."""
+        """Abandons the evidence of an event, for example if the disk is full; keeps only playable clips."""
         case.abandon()
         if case in self._cases:
             self._cases.remove(case)

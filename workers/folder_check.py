@@ -15,7 +15,7 @@ def check_folders(config: Config) -> None:
     """Checks that no other process writes to the event store or the evidence folder.
 
     Raises:
-        ConfigError: Another one does; one line with its process id, if that is known, and the key to change.
+        ConfigError: Another one does; the message has its process id, if known, and the key to change.
     """
     file, folder = config.store_file(), config.evidence_folder()
     for key, place, lock in (
@@ -37,7 +37,7 @@ def check_folders(config: Config) -> None:
 
 
 def _run_of(held: HeldError) -> HeldError:
-    """The supervisor of the sink that holds a lock, as that is the process to stop."""
+    """Replaces the sink that holds a lock by its supervisor, if it has one: that is the process to stop."""
     try:
         parent = psutil.Process(held.pid).parent() if held.pid else None
         return HeldError(parent.pid) if parent and parent.name().startswith("kvq-") else held

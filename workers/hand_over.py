@@ -1,6 +1,7 @@
 """Serialises the cache of a stream for another inference worker, and validates it on arrival.
 
-MessagePack with a digest, never pickled. It is valid only for the same checkpoint, backend and precision.
+The format is MessagePack with a digest; nothing is pickled. The data can be used only with the same
+checkpoint, backend and precision.
 """
 
 import hashlib
@@ -26,7 +27,7 @@ _DIGEST_BYTES = 32
 
 
 class HandOverError(ValueError):
-    """A memory that can't be used; one readable line."""
+    """A serialised cache that can't be used; the message is one readable line."""
 
 
 class HandedFrame(msgspec.Struct):
@@ -48,7 +49,7 @@ class HandedFrame(msgspec.Struct):
 
 
 class HandedGate(msgspec.Struct):
-    """State of the image gate before the cache.
+    """State of a stream's ``PictureGate``, which keeps bad frames out of the cache.
 
     Attributes:
         health: What images usually look like; None before the first one.
@@ -74,8 +75,8 @@ class HandedPlace(msgspec.Struct):
     Attributes:
         last: The last frame handled, predicted or not.
         skipped: Frames of its session that capture had dropped by then.
-        picture: Height and width of its source.
-        sent: Height and width of the received image.
+        picture: Size of its image at the source: height, width.
+        sent: Size of its image as received: height, width.
     """
 
     last: FrameId
@@ -119,7 +120,7 @@ class _Handed(msgspec.Struct):
 
 
 class Maker(msgspec.Struct, frozen=True):
-    """Checkpoint and runtime that made a memory and can read it.
+    """The checkpoint and runtime that made a serialised cache; only the same ones can read it.
 
     Attributes:
         checkpoint: Digest of the file.
@@ -133,14 +134,14 @@ class Maker(msgspec.Struct, frozen=True):
 
     @staticmethod
     def of(runtime: Runtime, checkpoint: str) -> "Maker":
-        """The maker for a runtime that has opened a checkpoint."""
+        """Describes a runtime that has opened a checkpoint."""
         with find_checkpoint(checkpoint).open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         return Maker(digest, runtime.engine.backend, runtime.engine.precision)
 
 
 def handed_frames(frames: Sequence[Remembered[PastKey]], runtime: Runtime) -> list[HandedFrame]:
-    """The frames of a history, for another worker."""
+    """Converts the frames of a history, to be serialised for another worker."""
     return [
         HandedFrame(one.key.id, one.key.truth, one.time_ns, one.entry.size, runtime.parts(one.entry))
         for one in frames
@@ -148,7 +149,7 @@ def handed_frames(frames: Sequence[Remembered[PastKey]], runtime: Runtime) -> li
 
 
 def remembered(frames: Sequence[HandedFrame], runtime: Runtime) -> list[Remembered[PastKey]]:
-    """The frames of another worker, for a history here.
+    """Converts frames from another worker, for a history of this one.
 
     Raises:
         ValueError: The runtime can't use them.
@@ -160,7 +161,7 @@ def remembered(frames: Sequence[HandedFrame], runtime: Runtime) -> list[Remember
 
 
 def pack_memory(maker: Maker, stream_id: str, generation: int, stream: HandedStream) -> bytes:
-    """The memory of a stream as bytes."""
+    """Serialises the cache of a stream."""
     handed = _Handed(maker.checkpoint, maker.backend, maker.precision, stream_id, generation, stream)
     packed = pack(handed)
     return _MAGIC + hashlib.sha256(packed).digest() + packed

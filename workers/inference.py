@@ -120,7 +120,7 @@ class InferenceWorker(Worker):
         self.publish_stats_if_due()
 
     def finish(self, deadline_ns: int) -> None:
-        """Predicts the frames that it already has, then counts the rest."""
+        """Predicts the frames that it already has; those left at the deadline are counted."""
         while now_ns() < deadline_ns and any(stream.is_busy for stream in self.streams.values()):
             self.tick(0.0)
             self.publish_stats_if_due()
@@ -130,7 +130,7 @@ class InferenceWorker(Worker):
     # -- frames in ---------------------------------------------------------------------------------
 
     def _listen(self, timeout_s: float) -> bool:
-        """Connects to capture once predictions have a receiver: earlier ones would be lost."""
+        """Connects to capture once predictions have a receiver: earlier predictions would be lost."""
         absent = self._listeners.absent()
         self._listeners.report(absent)
         if absent:

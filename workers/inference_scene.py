@@ -32,7 +32,7 @@ from workers.hand_over import HandedScene
 _LONGEST_GAP_MS = 1000.0
 """Longest gap between frames during which motion is counted."""
 _SMALL_PX = 256
-"""Area of a box in the network's input, in pixels; many smaller objects are missed."""
+"""Area of a box in the network's input, in pixels, below which many objects are missed."""
 _ADVISED_AFTER = 150
 """Boxes counted before their size is reported."""
 _LARGE_SIDE_PX = 384
@@ -45,8 +45,8 @@ class Scene:
 
     Attributes:
         things: Moving objects, the most certain first.
-        camera: The camera's motion; None without past frames, too.
-        sight: Where the reference view is; None also if none is tracked or it was not searched for yet.
+        camera: The camera's motion; None also without past frames.
+        sight: Where the reference view is; None also if none is tracked or it has not been searched for yet.
     """
 
     things: list[Thing] | None = None
@@ -107,7 +107,7 @@ class SceneWatcher:
         self._counted_ns = frame.time_ns
         for thing in scene.things:
             stats.seen = max(stats.seen, thing.id)  # ids count from 1
-            if not thing.was:  # out of sight: its motion is a guess
+            if not thing.was:  # out of sight: its motion is only estimated
                 continue
             self._note_size(thing)
             stats.longest_ms = max(stats.longest_ms, thing.age_ms)

@@ -48,8 +48,8 @@ class InferenceStream:
         generation: How often the stream was assigned to another worker before.
 
     Attributes:
-        home: See above.
-        generation: See above.
+        home: The argument ``home``.
+        generation: The argument ``generation``.
         outbox: A prediction, or the message in place of one, waiting for queue room.
         again: Replayed frames from before the stream started here.
     """
@@ -86,7 +86,7 @@ class InferenceStream:
         self._step_ns = 0
         self._end: EndOfStream | None = None
         self._begun_at: HandedPlace | None = None  # where the previous owner stopped
-        self._gone_on_standby: int | None = None  # frames after that which were dropped on standby
+        self._gone_on_standby: int | None = None  # number of later frames dropped on standby
 
     @property
     def stats(self) -> StreamStats:
@@ -117,7 +117,7 @@ class InferenceStream:
     def room(self) -> int | None:
         """Frames that fit before one would be dropped; None if dropping is allowed."""
         if self._newest is None or self._newest.policy != "every":
-            return None  # frames of a camera push older ones out
+            return None  # new frames of a camera push out older ones
         return 0 if self.outbox else self._ring.capacity - len(self._ring)
 
     # -- frames in ---------------------------------------------------------------------------------
@@ -303,7 +303,7 @@ class InferenceStream:
             self._let_go([first], "inference.stopped")
         frames, intervals = self._history.content()
         handed = HandedStream(
-            # moved on before it handled a frame
+            # the previous owner's place if the stream moves on before a frame was handled here
             place=HandedPlace.of(self._dealt_with) if self._dealt_with else self._begun_at,
             time_ns=self._resets.last_ns,
             frames=handed_frames(frames, runtime),

@@ -1,4 +1,4 @@
-"""The event store of the sink; failures are reported and do not stop frames."""
+"""The event store of the sink; failures are reported and do not stop the sink."""
 
 import os
 from contextlib import suppress

@@ -9,7 +9,7 @@ from pipeline.base.event import Event, Moment, event_id, rfc3339
 WINDOW_NS = 3_000_000_000
 _FEWEST = 3
 _OVER_BELOW = 0.8
-"""Hysteresis, as a share of the limit."""
+"""Share of the limit below which a latency event ends (hysteresis)."""
 _EVERY_NS = 250_000_000
 
 

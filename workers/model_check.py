@@ -19,8 +19,8 @@ def check_model(config: Config) -> None:
     """Checks the checkpoint, the backend with its packages, device and precision, and the images of views.
 
     Raises:
-        WorkerError: There is no such checkpoint, backend, device and precision do not match, or a view's
-            image can't be read.
+        WorkerError: The checkpoint does not exist, a view's image can't be read, or the backend does not
+            support the device or precision.
         MissingPackageError: A package is not installed.
     """
     _check_precision(config.runtime.backend, config.inference.device, config.inference.precision)

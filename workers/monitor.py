@@ -22,7 +22,7 @@ _LOOK_S = 0.5
 
 
 class NobodyError(UserError):
-    """No worker reports; one line that says what to do."""
+    """No worker reports; the message is one line that states what to do."""
 
 
 def watch(
@@ -42,7 +42,7 @@ def watch(
         console: The output; the monitor ends when it is closed.
         live: Show a live table instead of lines.
         seconds: Duration; 0 = until a signal.
-        find: Returns the configuration with the current endpoints, if workers come and go.
+        find: Returns the configuration with the current endpoints; None if they do not change.
 
     Returns:
         The report at the end.
@@ -98,7 +98,7 @@ def _elsewhere(asked: Sequence[str]) -> str:
 
 
 def late_note(already_running: Sequence[str]) -> str:
-    """What the counts of a monitor lack that started after these workers."""
+    """States what is missing from the counts of a monitor that started after these workers."""
     workers = ", ".join(sorted(already_running))
     return (
         f"started after {workers}: if one of them was restarted before, the counts of its earlier process "

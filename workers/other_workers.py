@@ -142,7 +142,7 @@ class OtherWorkers(Closing):
         return self._outages(list(self._down))
 
     def _streams_of(self, stats: WorkerStats) -> list[str] | None:
-        """Streams affected by the loss of a worker: None for all; without streams that inference has left."""
+        """Streams affected by the loss of a worker, without those that it has released; None for all."""
         inference = sum(heard.stats.role == "inference" for heard in self._newest.values())
         if stats.role == "capture":
             return list(stats.streams)
@@ -165,7 +165,7 @@ class OtherWorkers(Closing):
             streams = self._shares.get(who[0], self._streams_of(heard.stats))
             silent = Outage(who, heard.stats.role, "no answer", heard.at_ns, patience_ns, streams)
             found = [*found, self._hiding(silent, time_ns)]
-        # reported later than silence, so that a worker lost on another machine is not also a lost link
+        # reported later than silence, so that a worker lost on another machine is reported only once
         patience_ns += DIED_NS
         for name, since_ns in self._lost_since.items():
             role = name.partition(" at ")[0]
@@ -187,7 +187,7 @@ class OtherWorkers(Closing):
 
     @property
     def up(self) -> set[Who]:
-        """Workers heard recently that are not known to be down, and working links."""
+        """Workers that reported recently and are not known to be down, and working links."""
         names, time_ns = {one.name for one in list(self._down)}, now_ns()
         links: set[Who] = {(name, "") for name, state in self._links() if state == "up"}
         return links.union(

@@ -73,7 +73,7 @@ class _Output:
 
 
 def fill_closed_descriptors() -> None:
-    """Opens standard descriptors closed by the shell (``>&-``) on /dev/null; else sockets would take them.
+    """Opens standard descriptors closed by the shell (``>&-``) on /dev/null, so that no socket takes them.
 
     Call it before anything else is opened.
     """

@@ -9,7 +9,7 @@ from pipeline.wire.messages import BadPicture, Identity
 from workers.hand_over import HandedGate
 
 _LONGEST_MS = 5000.0
-"""During a longer gap between frames the source was silent; the gap counts towards no state."""
+"""In a longer gap between frames the source was silent; the gap is not counted as time in any state."""
 
 
 class PictureGate:

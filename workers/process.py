@@ -59,7 +59,7 @@ def make_worker(role: Role, config: Config, name: str, **options: Any) -> Worker
 
 
 def name_process(name: str) -> None:
-    """Names this process ``kvq-NAME`` in ``ps`` and ``top``, which show 15 characters."""
+    """Names this process ``kvq-NAME`` in ``ps`` and ``top``, which show at most 15 characters."""
     with contextlib.suppress(OSError):
         Path("/proc/self/comm").write_text(f"kvq-{name}"[:15])
 

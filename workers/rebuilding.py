@@ -62,7 +62,7 @@ class Rebuilding:
         self._entries: dict[FrameId, Any] = {}  # computed ahead; None if the image can't be decoded
 
     def took(self, received: ReceivedFrame) -> bool:
-        """Whether a frame is replayed; stores it if so (unless smeared), else notes its header."""
+        """Whether a frame is replayed; if so, stores it (unless smeared), otherwise notes its header."""
         if received.replayed:
             if not received.header.smeared:
                 self._again.append(received)

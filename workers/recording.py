@@ -16,7 +16,7 @@ _MOST_LISTED = 500
 _LOOKS_NS = 1_000_000_000
 """Interval between checks of free disk space: the length of one fragment of the file."""
 _FIRST_WAIT_NS, _LONGEST_WAIT_NS = 10 * 10**9, 600 * 10**9
-"""Waits after a failure, doubled each time until a file is finished normally."""
+"""Shortest and longest delay after a failure; it doubles each time until a file is finished normally."""
 
 
 class Recording:

@@ -21,7 +21,7 @@ from workers.base import WorkerError
 _RUN = re.compile(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d")
 """Name of a run's folder."""
 _CHECKS_S = 60.0
-_TIMES_FREE = 2  # recordings are deleted before evidence
+_TIMES_FREE = 2  # twice the free space that evidence needs, so that recordings are deleted first
 
 
 class RecordingShelf(Closing):

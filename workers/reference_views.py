@@ -50,7 +50,7 @@ class ReferenceViews:
         self._watch, self._runtime, self._report = config.watched(), runtime, report
         self._folder, self._is_restarted = kept_in, is_restarted
         self._is_wanted = config.watch.follow_camera
-        self._wanted: dict[str, tuple[TakeView, int]] = {}  # and until when
+        self._wanted: dict[str, tuple[TakeView, int]] = {}  # request, its expiry in Unix time
         self._taken: deque[TakeView] = deque(maxlen=_MOST_WANTED)
         views = self._watch.views if self._is_wanted else {}
         self._views = {
@@ -74,7 +74,7 @@ class ReferenceViews:
         return Home({})
 
     def want(self, wanted: TakeView) -> None:
-        """Takes a request to make the current image of a camera its view; repeats count once."""
+        """Takes a request to make the current image of a camera its view; repetitions count once."""
         if wanted in self._taken:
             return
         self._wanted.pop(wanted.stream_id, None)

@@ -27,8 +27,8 @@ class RoleInfo:
         stats: Endpoint of its statistics, to which monitors connect.
         binds: Endpoint of its output; None if it has none.
         connects: Endpoints from which it receives.
-        stop_turn: Workers of turn 0 are asked to stop first; those of turn 1 once all frames
-            in flight were shown.
+        stop_turn: Workers of turn 0 are asked to stop first; those of turn 1 once all frames in flight have
+            been shown.
     """
 
     worker_class: str
@@ -61,7 +61,7 @@ SYSTEM: Final[Mapping[Role, RoleInfo]] = {
         stop_turn=0,
     ),
 }
-"""In start order: receivers before senders."""
+"""All roles in start order: receivers before senders."""
 
 
 def load_class(role: Role) -> Any:
@@ -83,7 +83,7 @@ def bound_by(key: Endpoint) -> Role:
 
 
 def connections(role: Role, endpoints: EndpointsConfig) -> list[tuple[Endpoint, Role, str]]:
-    """The endpoints from which a worker receives: key, role of the worker that listens there, endpoint."""
+    """The endpoints from which a worker receives: key, role of the worker that publishes there, endpoint."""
     keys = SYSTEM[role].connects
     return [(key, bound_by(key), text) for key in keys for text in getattr(endpoints, key)]
 

@@ -61,7 +61,7 @@ class Screen(Closing):
             self.print(plain_line(view))
 
     def close(self) -> None:
-        """Replaces the live table by its events, above the summary."""
+        """Replaces the live table with its events, above the summary."""
         if self._live:
             self._live.stop()
             self._live = None

@@ -52,7 +52,7 @@ def check_sharing(config: Config) -> None:
     """Checks before inference starts that the streams can be shared as configured.
 
     Raises:
-        ConfigError: They can't be shared; one line that names the key.
+        ConfigError: They can't be shared; the message is one line that names the key.
     """
     inference = config.inference
     if inference.assigned and inference.shared_by:

@@ -6,11 +6,11 @@ from pipeline.scene.health_events import HealthEvents
 
 SILENT_NS = 5_000_000_000
 _TIMES_USUAL = 5
-"""A silence is a loss if it exceeds both limits: ``SILENT_NS`` and this many of the last frame intervals."""
+"""A silence is a loss if it exceeds both ``SILENT_NS`` and this multiple of the last frame interval."""
 
 
 class SignalWatch:
-    """Tracks the frame arrivals of one stream; a file, which waits for its readers, is never lost.
+    """Tracks the frame arrivals of one stream; a file, which waits for its readers, never counts as lost.
 
     Args:
         stream_id: The stream's id.
@@ -31,7 +31,7 @@ class SignalWatch:
         self._lost_ns = unix_ns(end.time) - round((end.for_s or 0.0) * 1e9)
 
     def expect(self, since_ns: int) -> None:
-        """Notes that frames of a live stream are due since ``since_ns``; ignored once frames have arrived."""
+        """Notes that a live stream's frames have been due since ``since_ns``; ignored after the first."""
         if not self._arrived_ns:
             self._is_live, self._capture_ns, self._arrived_ns = True, since_ns, since_ns
 

@@ -149,7 +149,7 @@ class SinkWorker(Worker):
     def finish(self, deadline_ns: int) -> None:
         """Shows remaining frames until the streams end; frames left at the deadline are counted."""
         self._replacing.asking.refuse("the sink is stopping")
-        if self.alone:  # the cameras keep running
+        if self.alone:  # capture continues, so the streams do not end
             deadline_ns = min(deadline_ns, now_ns() + _FINISH_ALONE_NS)
         quiet_since_ns = now_ns()
         while now_ns() < min(deadline_ns, quiet_since_ns + _QUIET_NS):

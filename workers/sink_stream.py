@@ -38,9 +38,9 @@ class SinkStream:
         config: The whole configuration.
         age_limit: Checks the age of the frames of all streams.
         worker: Statistics in which frames are counted.
-        recording: Records its images; None if it is not recorded.
+        recording: Records the stream's images; None if the stream is not recorded.
         tell: Receives events.
-        log: Receives parts of its motion log.
+        log: Receives parts of the stream's motion log.
         crossed: Counts the line crossings of all streams.
 
     Attributes:
@@ -76,7 +76,7 @@ class SinkStream:
         self._ended = False
         self.judged_ns = 0
         self.arrived_ns: dict[str, int] = {}
-        self._waits_for_room = False  # frames of a camera push older ones out
+        self._waits_for_room = False  # new frames of a camera push out older ones
         self._is_live = False
 
     def __len__(self) -> int:

@@ -18,8 +18,8 @@ class Standby:
         until_ns: Unix time at which standby ends, as it may block every-frame streams.
 
     Attributes:
-        generation: See above.
-        until_ns: See above.
+        generation: The argument ``generation``.
+        until_ns: The argument ``until_ns``.
         end: The end of the stream, if it has arrived.
     """
 
@@ -64,7 +64,7 @@ def count_lost(stats: StreamStats, gap: Gap, gone: int | None) -> str:
     Args:
         stats: Statistics in which they are counted.
         gap: The missing frames.
-        gone: Frames dropped on standby, if the gap begins after the former owner's last frame; else None.
+        gone: Number of frames dropped on standby; None unless the gap begins after the former owner's last.
 
     Returns:
         A message about frames that the former owner received but did not predict, without the stream's name;

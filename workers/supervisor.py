@@ -25,15 +25,15 @@ _KILL_AFTER_S = 3.0
 _START_STOP_S = 1.0
 """An inference worker that is still starting has no frames to finish, so it is killed after this time."""
 _QUIET_S = 2.0
-"""After this long without progress the sink has shown all frames that will still arrive."""
+"""After this long without progress, no more frames are expected to arrive at the sink."""
 
 
 class StartError(UserError):
-    """The pipeline did not start because of bad input; one line."""
+    """The pipeline did not start because of bad input; the message is one line."""
 
 
 class PipelineError(Exception):
-    """The pipeline did not start because a worker failed; one line."""
+    """The pipeline did not start because a worker failed; the message is one line."""
 
 
 class Supervisor:
@@ -176,7 +176,7 @@ class Supervisor:
         self._screen.event(f"all workers are ready (pids: {pids})")
 
     def _check_start(self, child: Child) -> None:
-        """Raises an error if a worker fails before it was ever ready."""
+        """Raises an error if a worker fails before it becomes ready for the first time."""
         alive = child.alive  # read before poll: a report sent just before death must not be missed
         report = child.poll()
         if report and report.kind == "user_error":

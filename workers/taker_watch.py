@@ -11,7 +11,9 @@ _EVERY_NS = 500_000_000
 
 
 class TakerWatch:
-    """Checks subscriptions, as workers that share streams take theirs from their own configurations.
+    """Checks that each stream has a subscriber.
+
+    Workers that share streams choose theirs from their own configurations, which may differ.
 
     Args:
         publisher: The publisher of frames.

@@ -42,7 +42,7 @@ class ViewTaking:
 
     Args:
         replacing: Holds zones, lines and ground.
-        apply: Applies others in the sink; takes the reason for end events.
+        apply: Applies new zones, lines and ground in the sink; also takes the reason for end events.
         send: Sends the request to inference.
     """
 

@@ -68,7 +68,7 @@ class WatchReplacing:
 
         Args:
             places: Their names, such as ``zones.drive``.
-            for_good: The view outlasts the run, so they must, too.
+            for_good: Whether the view outlasts the run; if so, they must, too.
         """
         if not places:
             return ""
@@ -193,7 +193,7 @@ def _beside_file(watch: Watch, file: Path | None) -> str:
         return ""
     try:
         filed = load_watch(file)
-    except ConfigError:  # it was changed since the start
+    except ConfigError:  # it has been changed since the start
         return ""
     return ", ".join(
         f"{kind}.{name}"

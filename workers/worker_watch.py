@@ -141,7 +141,7 @@ class WorkerWatch:
         return start
 
     def _come_back(self, who: Who, now_ns: int) -> list[Event]:
-        """Reports a worker as back once it has been up for a while, dated to when it came up."""
+        """Reports a worker as back once it has been up for a while; the event has the time it came up."""
         absence = self._absent[who]
         back_ns = absence.back_ns = absence.back_ns or now_ns
         if now_ns - back_ns < DIED_NS:

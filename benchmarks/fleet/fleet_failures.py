@@ -27,7 +27,7 @@ _QUIET_S = 8.0
 
 
 def node_killed(fleet: Fleet, node: str) -> dict[str, Any]:
-    """Kills a node; measures when its streams are predicted again, and the parts of that time."""
+    """Kills a node; measures the time until its streams are predicted again, and the parts of that time."""
     victim = _worker_on(fleet, node)
     streams = _streams_of(fleet, victim)
     depths = [answer["depth"] for _, answer in fleet.answers()[-3 * len(streams) :]]
@@ -86,7 +86,7 @@ def node_back(fleet: Fleet, node: str) -> dict[str, Any]:
 
 
 def coordinator_killed(fleet: Fleet) -> dict[str, Any]:
-    """Kills the coordinator's process; measures its recovery time and changed owners."""
+    """Kills the coordinator's process; measures its recovery time and how many owners have changed."""
     owners = _owners(fleet)
     before, killed_ns = len(fleet.answers()), time.time_ns()
     fleet.coordinator_process().kill()
@@ -132,7 +132,7 @@ def node_drained(fleet: Fleet, node: str) -> dict[str, Any]:
 
 
 def run(streams: int, nodes: int, fps: float, side_px: int) -> dict[str, Any]:
-    """Runs all failures on one fleet."""
+    """Causes all failures in one fleet, one after the other; returns the measurements."""
     rare = [f"{key}={2500 / fps:g}" for key in ("capture.replay_ms", "history.max_gap_ms")]
     options = [f"inference.longer_side_px={side_px}", *rare]
     with (

@@ -37,9 +37,9 @@ class Findings:
     """Counts of one run.
 
     Attributes:
-        planned: Moves with a handover from the old owner.
-        unplanned: Moves of new streams and of streams that lost their owner.
-        again: Planned moves within a minute of the stream's last move.
+        planned: Number of moves with a handover from the old owner.
+        unplanned: Number of moves of new streams and of streams that lost their owner.
+        again: Number of planned moves within a minute of the stream's last move.
         gaps_s: Seconds without predictions, by cause: ``failure``, ``move``, ``new``.
         samples: One sample per second.
         errors: Violations of ownership: two owners with the same generation.
@@ -54,7 +54,7 @@ class Findings:
     _moved_s: dict[str, float] = field(default_factory=dict)
 
     def began(self, moves: Iterable[Move], now_s: float) -> None:
-        """Counts moves."""
+        """Counts moves that have begun."""
         for move in moves:
             if move.source is None:
                 self.unplanned += 1

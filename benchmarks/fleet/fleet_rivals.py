@@ -1,4 +1,4 @@
-"""Two simpler placement policies for comparison with `FleetTable`."""
+"""Two simpler placement policies for comparison with ``FleetTable``."""
 
 from collections.abc import Mapping
 from hashlib import blake2b
@@ -9,7 +9,7 @@ from pipeline.flow.worker_load import WorkerLoad
 
 
 class Decider(Protocol):
-    """The methods of `FleetTable` that the simulation uses."""
+    """The methods of ``FleetTable`` that the simulation uses."""
 
     @property
     def owners(self) -> Mapping[str, Owner]: ...
@@ -79,7 +79,7 @@ class _AtOnce:
         self._places = None
 
     def measured(self, name: str, load: WorkerLoad) -> None:
-        """These policies ignore loads."""
+        """Does nothing: these policies ignore loads."""
 
     def plan(self, now_ns: int) -> list[Move]:
         names = sorted(self._workers - self._draining)

@@ -19,9 +19,9 @@ class Scenario:
     """One scenario.
 
     Attributes:
-        about: Short description; numbers are per 200 workers.
+        about: Short description; the numbers in it apply to 200 workers.
         tell: Schedules the events of the scenario; they begin after the warm-up.
-        workers: Share of the workers that run from the beginning.
+        workers: Share of the workers that are running at the beginning.
     """
 
     about: str

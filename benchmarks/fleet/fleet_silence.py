@@ -1,8 +1,8 @@
 """How long agents and workers of a fleet are silent on an overloaded machine.
 
-``python -m benchmarks.fleet.fleet_silence --busy 0 --busy 8 --json FILE``: a fleet on one machine, with a
-number of busy processes. Measures how long each agent is silent, as seen by the coordinator, and how long
-inference takes to answer ``GET /healthz``, requested as its agent does.
+``python -m benchmarks.fleet.fleet_silence --busy 0 --busy 8 --json FILE`` runs a fleet on one machine, next
+to 0 and then 8 busy processes. It measures how long each agent is silent, as seen by the coordinator, and how
+long inference takes to answer ``GET /healthz``, requested as its agent does.
 """
 
 import argparse

@@ -43,10 +43,10 @@ def soak(
         options: Keys of the workers' configuration.
 
     Returns:
-        ``kills``, ``moves``; ``twice``: frames predicted twice; ``unaccounted``, ``captured``,
-        ``not_predicted`` by reason, over all streams; ``detect_s`` and ``whole_s``: for each kill, the time
-        until it was detected, and until all streams had an owner again; ``memory_mb``: by process, at the
-        beginning and at the end.
+        ``kills`` and ``moves``: their numbers; ``twice``: frames predicted twice; ``captured``,
+        ``unaccounted``, and ``not_predicted`` by reason: frames of all streams; ``detect_s`` and ``whole_s``:
+        for each kill, the time until it was detected, and until all streams had an owner again;
+        ``memory_mb``: by process, at the beginning and at the end.
     """
     chance = random.Random(seed)
     film_s = seconds + 300.0

@@ -80,7 +80,7 @@ class Fleet:
         return next(one for one in children if "_CoordinatorActor" in " ".join(one.cmdline()))
 
     def answers(self) -> list[tuple[int, dict[str, Any]]]:
-        """All predictions so far, in the order of arrival at the sink, each with the time in ns."""
+        """All predictions so far, in the order of arrival at the sink, each with its Unix time in ns."""
         return list(self._answers)
 
     def follow_answers(self, stop: threading.Event) -> None:
@@ -112,7 +112,7 @@ class Fleet:
                 )
 
     def report(self, seconds: float = 0.0, *, final: bool = False) -> dict[str, Any]:
-        """The report of the statistics received so far; ``final``: no worker is running any more."""
+        """The report of the statistics received so far; ``final`` means that no worker is running."""
         until = time.monotonic() + seconds
         if not final:
             self._listen()

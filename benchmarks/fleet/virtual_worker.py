@@ -10,15 +10,15 @@ _FPS = 10.0
 
 @dataclass(frozen=True)
 class Costs:
-    """Durations in seconds.
+    """Durations of the operations of a worker and of the coordinator, in seconds.
 
     Attributes:
-        detect_s: Until the loss of a dead or unreachable worker is detected.
+        detect_s: Time until the loss of a dead or unreachable worker is detected.
         verb_s: Duration of each request at a worker; requests are processed one by one.
-        first_s: From the assignment of a stream to its first prediction, with replayed past frames.
-        start_s: From the start of a worker until it is ready.
-        report_s: Between two reports of a worker's load.
-        tick_s: Between two plans of the coordinator.
+        first_s: Time from the assignment of a stream to its first prediction, with replayed past frames.
+        start_s: Time from the start of a worker until it is ready.
+        report_s: Interval between two reports of a worker's load.
+        tick_s: Interval between two plans of the coordinator.
     """
 
     detect_s: float = 1.0

@@ -1,4 +1,4 @@
-"""``bench nuisance --clips``: annotated footage, clean and disturbed, through all methods."""
+"""``bench nuisance --clips``: runs all methods on annotated footage, unaltered and disturbed."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -13,9 +13,12 @@ from pipeline.runtime.base import Runtime
 
 RIVALS: dict[str, Callable[[], Mog2 | Differencing]] = {"mog2": Mog2, "differencing": Differencing}
 USUAL_SIZES = {"mog2": 0.0016, "differencing": 0.00075}
-"""Smallest boxes as shares of the frame: 500 px of 640x480 as in common scripts, 10 px at 100 px height."""
+"""Usual minimum area of a box, as a share of the frame.
+
+For MOG2, 500 pixels of 640x480, as in common scripts; for differencing, 10 pixels of a frame 100 pixels high.
+"""
 SIZES = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016)
-"""Smallest boxes tried when tuning a baseline."""
+"""Minimum areas of a box tried when tuning a baseline."""
 METHODS = ("ours", *(f"{name}{how}" for name in RIVALS for how in ("", " tuned")))
 
 
@@ -25,11 +28,11 @@ class Contest:
     Args:
         runtime: A network with dense motion; None runs only the baselines.
         watch: The rules.
-        sizes: Smallest boxes of the baselines by name; the usual ones are added.
+        sizes: Minimum areas of a box to try, by baseline; those in ``USUAL_SIZES`` are added.
 
     Attributes:
         ours: Events of this program.
-        rivals: Events of the baselines, by name and smallest box.
+        rivals: Events of the baselines, by name and minimum area of a box.
         bad_pictures: Number of frames that this program rejected as unusable.
     """
 
@@ -81,7 +84,7 @@ class Contest:
         return row
 
     def scores(self, rival: str, truth: Sequence[TrueEvent], seconds: float) -> dict[float, Score]:
-        """Scores of a baseline by its smallest box."""
+        """Scores of a baseline by minimum area of a box."""
         return {
             size: score(teller, truth, seconds)
             for (name, size), teller in self.rivals.items()
@@ -90,7 +93,7 @@ class Contest:
 
 
 def best_size(scores: dict[float, Score], wanted: int) -> float:
-    """The size with the fewest false events that finds ``wanted`` events, or the one that finds most."""
+    """The minimum area that finds ``wanted`` events, or else the most, with the fewest false events."""
     return min(
         scores,
         key=lambda size: (

@@ -21,7 +21,7 @@ _GROUP = 50
 
 
 def rain(rng: Random) -> Effect:
-    """New streaks in each frame, some near and wide, and reduced contrast."""
+    """Rain: new streaks in each frame, some near and wide, and reduced contrast."""
 
     def effect(image: Image, at_s: float) -> Image:
         height, width = image.shape[:2]
@@ -70,7 +70,7 @@ def cast_shadow(rng: Random) -> Effect:
 
 
 def headlights(rng: Random) -> Effect:
-    """Night; the headlights of a car outside the frame sweep over the ground every 5 to 9 s."""
+    """At night, the headlights of a car outside the frame sweep over the ground every 5 to 9 s."""
     every_s, speed, height = rng.uniform(5, 9), rng.uniform(200, 450), rng.uniform(0.65, 0.85)
 
     def effect(image: Image, at_s: float) -> Image:
@@ -125,7 +125,7 @@ def wind(rng: Random) -> Effect:
 
 
 def dim(rng: Random) -> Effect:
-    """A quarter of the brightness, with sensor noise."""
+    """Low light: a quarter of the brightness, with sensor noise."""
     return lambda image, at_s: low_light([image], rng)[0]
 
 
@@ -135,7 +135,7 @@ def jpeg(rng: Random) -> Effect:
 
 
 def low_rate(pictures: Iterable[Image]) -> Iterator[Image]:
-    """x264 at CRF 38 with a key frame every 25 frames: a low-bandwidth camera."""
+    """Compression by a low-bandwidth camera: x264 at CRF 38, with a key frame every 25 frames."""
     group: list[Image] = []
     for picture in pictures:
         group.append(picture)

@@ -75,7 +75,7 @@ def _film(
 
 
 def _sizes(fps: float) -> dict[str, float]:
-    """The best smallest box of each baseline on a video without a nuisance; the largest of equal ones."""
+    """The best minimum box area of each baseline without a nuisance; of equally good ones, the largest."""
     contest, truth = Contest(None, WATCH), Teller()
     for shown in filmed(paint("street", 0), "none", _PLAIN_S, fps=fps):
         truth.take(shown.truth, shown.time_ns)
@@ -141,6 +141,6 @@ def _add(table: Table, title: str, rows: list[Row]) -> None:
     cells = []
     for name in METHODS:
         false = sum(row[name]["false"] for row in rows)
-        share = sum(row[name]["false_quiet_s"] for row in rows) / seconds  # one rule is about motion
+        share = sum(row[name]["false_quiet_s"] for row in rows) / seconds  # only one rule is of kind "moving"
         cells.append(f"{hourly(false, seconds)}, {share:.0%}")
     table.add_row(title, f"{seconds / 60:.0f}", *cells)

@@ -18,7 +18,7 @@ from pipeline.runtime.runtime_options import Options
 
 _MODEL = "motion_resnet18"
 _SURE = 0.05
-"""Probability that the true rate is above the bound."""
+"""Probability that the true rate is above the upper bound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Settings:
     """Common settings of the three kinds of runs.
 
     Attributes:
-        longer_side_px: Longer side of the network's input; 0 uses the size of the training.
+        longer_side_px: Longer side of the network's input; 0 uses the size from training.
         fps: Frames per second.
         json_file: Output file.
     """
@@ -43,7 +43,7 @@ def open_model(settings: Settings) -> Runtime:
 
 
 def store(settings: Settings, runtime: Runtime, results: dict[str, Any]) -> None:
-    """Writes the JSON file atomically, so that a killed run leaves the previous one."""
+    """Writes the JSON file atomically, so that a killed run leaves the previous file intact."""
     if settings.json_file is None:
         return
     about = {

@@ -26,7 +26,7 @@ _PICTURES = {".jpg", ".jpeg", ".png"}
 _CROP = 0.92
 """Share of the frame width seen by the shaking virtual camera."""
 _SHAKES = 2.0
-"""Factor on the shake of the demo tour's camera: 7 px at 640 px width."""
+"""Shake as a multiple of that of the demo tour's camera; it gives 7 px at a width of 640 px."""
 _Place = TypeVar("_Place", Zone, Line)
 
 

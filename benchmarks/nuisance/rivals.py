@@ -18,7 +18,7 @@ _THREE = np.ones((3, 3), np.uint8)
 
 
 class Mog2:
-    """A typical script: MOG2 with OpenCV's defaults, without shadows, a median filter, contours."""
+    """MOG2 as in typical scripts: OpenCV's defaults, shadows ignored, then a median filter and contours."""
 
     def __init__(self) -> None:
         """Starts with an empty model."""
@@ -37,8 +37,9 @@ class Differencing:
     """Differences from a running average, as in Frigate's motion detector with its default settings.
 
     Frames are grey and 100 px high, with the contrast stretched to the range of the last 50 frames. If more
-    than 80 % of a frame changes at once, it recalibrates and reports no boxes. The background starts as the
-    first frame, not black: otherwise it would stay in calibration, without boxes, in rain or camera shake.
+    than 80 % of a frame changes at once, it recalibrates and reports no boxes. Unlike in Frigate, the initial
+    background is the first frame: with a black one, the detector would keep recalibrating, and report no
+    boxes, in rain or camera shake.
     """
 
     _HEIGHT, _THRESHOLD, _LIGHTNING, _ALPHA, _LEARNS, _WAITS = 100, 30, 0.8, 0.01, 0.2, 10
@@ -102,7 +103,7 @@ class BoxTracker:
     """Assigns each box to the nearest track; a track is reported after three frames, like our objects.
 
     Args:
-        least_size: Minimum size of a box, as a share of the frame.
+        least_size: Minimum area of a box, as a share of the frame.
     """
 
     _REACH, _FORGIVES = 0.12, 5

@@ -15,7 +15,7 @@ _START_NS = 1_790_000_000 * 10**9
 SETTLES_S = 3.0
 """Earlier events are not scored, because each method first has to learn its background."""
 _WITHIN_S = 1.5
-"""Maximum time difference for a true event to count as found."""
+"""Maximum difference between the reported and the true time for an event to count as found."""
 _AROUND_S = 2.5
 """Margin around true motion that is not quiet time: ``moving`` ends two seconds late by design."""
 ROAD = Zone(points=[(0.2, 0.45), (0.8, 0.45), (0.8, 0.98), (0.2, 0.98)])
@@ -96,7 +96,7 @@ class TrueEvent:
         rule: The rule that should report it.
         from_s: Earliest start.
         to_s: Latest end.
-        at_most: Maximum number of reported events for it, because a group of people is one event or several.
+        at_most: Maximum number of reported events for it; a group of people may be one event or several.
     """
 
     rule: str
@@ -118,7 +118,7 @@ class Score:
         found: Number of true events found.
         false: Number of false events.
         quiet_s: Time without motion in the zones, summed over the rules of kind ``moving``.
-        false_quiet_s: Part of it reported as motion.
+        false_quiet_s: Part of ``quiet_s`` in which motion was reported.
     """
 
     true: int

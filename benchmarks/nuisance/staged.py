@@ -49,12 +49,12 @@ def filmed(
     """Films a canvas with a passer-by every 12 s.
 
     Args:
-        canvas: Painted or photographed, ``(1080, 1440, 3)``.
+        canvas: The painted or photographed scene, ``(1080, 1440, 3)``.
         nuisance: One of ``NUISANCES``.
-        seconds: Length.
+        seconds: Length of the video.
         seed: Random seed of the passers-by and the nuisance.
         fps: Frames per second.
-        is_empty: Leave out the passers-by.
+        is_empty: Whether to leave out the passers-by.
     """
     rng, of_nuisance = np.random.default_rng((seed, 0)), np.random.default_rng((seed, 2))
     actors = [] if is_empty else _passers(seconds, np.random.default_rng((seed, 1)))
@@ -131,7 +131,7 @@ def _trees(rng: Random) -> list[Actor]:
 
 
 _SHAKES = {"shake": 1.0, "strong shake": 3.0}
-"""Factors on the shake of the demo tour's camera, which is about 3 px."""
+"""Shake as a multiple of that of the demo tour's camera, which is about 3 px."""
 _EFFECTS: dict[str, Callable[[Random], Effect]] = {
     "rain": effects.rain,
     "shadows of clouds": effects.cloud_shadows,

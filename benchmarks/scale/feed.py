@@ -33,7 +33,7 @@ class Feed:
         self._take(self._runtime.infer(self._images, self._past, want_attention=True))
 
     def step_again(self) -> None:
-        """A step in which all frames are unchanged."""
+        """Runs a step in which all frames are unchanged."""
         known = self._last
         self._take(self._runtime.infer(self._images, self._past, want_attention=True, known=known))
 

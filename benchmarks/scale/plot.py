@@ -1,4 +1,4 @@
-"""Plots time by the number of streams."""
+"""Plots the time of a step over the number of streams."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -24,7 +24,7 @@ _CAMERA = (480, 640)
 
 @dataclass(frozen=True)
 class ScaleResult:
-    """One number of streams; times in milliseconds are medians of a step for all of them.
+    """Result for one number of streams; times are medians, in milliseconds, of one step for all streams.
 
     Attributes:
         streams: Batch size.
@@ -35,7 +35,7 @@ class ScaleResult:
             tables of past frames; None on a CPU.
         plain_ms: A torchvision ResNet of the same depth on the same batch: on a GPU compiled (if Triton
             works) and captured, GPU work only; on a CPU from frames of the model's input size.
-        bare_ms: The same, captured with the kernels of our step instead of compiled ones; None without them.
+        bare_ms: As ``plain_ms``, with the kernels of our step instead of compiled ones; None without them.
         over_plain: ``device_ms``, or ``square_ms`` on a CPU, divided by ``plain_ms``.
         frames_a_second: Computed from ``device_ms``, or ``step_ms`` on a CPU.
         remembered_kb: Memory for a stream's past frames and newest features.

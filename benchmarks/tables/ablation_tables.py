@@ -17,17 +17,17 @@ def _trained(name: str) -> str:
 
 
 def ablation_long() -> str:
-    """Half the length of the shipped training, with all disturbances."""
+    """Variants trained for half as long as the shipped weights, with all disturbances."""
     return _trained("ablation_long")
 
 
 def ablation_long_shift() -> str:
-    """Channel shift, whose run was stopped early."""
+    """The variant with channel shift, whose training was stopped early."""
     return _trained("ablation_long_shift")
 
 
 def ablation_short() -> str:
-    """The contribution of each part."""
+    """The contribution of each part of the network, from short trainings."""
     return _trained("ablation_short")
 
 
@@ -50,14 +50,14 @@ def ablation_cost() -> str:
 
 
 def dense_ablation() -> str:
-    """Dense motion of the same weights with other settings."""
+    """Accuracy of dense motion from the same weights with other settings."""
     document = read("dense_ablation")
     about = f"every {document['every']}th frame"
     return dense_table(document) + source("dense_ablation.json", about=about)
 
 
 def dense_ablation_shadows() -> str:
-    """Dense motion after further training with and without shadows."""
+    """Accuracy of dense motion after further training with and without shadows."""
     document = read("dense_ablation_shadows")
     about = f"every {document['every']}th frame"
     return dense_table(document) + source("dense_ablation_shadows.json", about=about)

@@ -56,7 +56,7 @@ def moving_rows() -> dict[str, dict[str, Any]]:
 
 
 def moving() -> str:
-    """Moving pixels, compared with MOG2."""
+    """Accuracy of the mask of moving pixels, compared with MOG2."""
     rows = moving_rows()
     highway = rows["cdnet_highway"]
     shown = best([highway["f"], highway["mog2_f"]], [f"{highway[key]:.2f}" for key in ("f", "mog2_f")])
@@ -90,7 +90,7 @@ def velocity_errors() -> tuple[float, float, int]:
 
 
 def velocity() -> str:
-    """Velocity of cars, compared with DIS."""
+    """Errors of the velocity of cars, compared with DIS."""
     ours, dis, count = velocity_errors()
     shown = best([ours, dis], [f"{one:.0%}" for one in (ours, dis)], low=True)
     head = ["median velocity error", "objects", "KVQ Stream", "DIS"]
@@ -133,7 +133,7 @@ def speed_by_size() -> str:
 
 
 def flow() -> str:
-    """End-point errors, compared with DIS and Farneback."""
+    """End-point errors of the flow, compared with DIS and Farneback."""
     names = {"clean": "Middlebury, four pairs"}
     names |= {name: f"Middlebury, {about}" for name, about in _CORRUPTIONS.items()}
     names["sintel"] = "Sintel alley_1, final"
@@ -157,7 +157,7 @@ def uncertainty() -> str:
 
 
 def camera() -> str:
-    """Camera motion of a hand-held camera."""
+    """Errors of the measured motion of a hand-held camera."""
     row = read("dense_flow")["camera"]["sevenscenes"]
     lines = [
         ["similarity transform of this network", f"{row['epe']:.2f}"],
@@ -201,7 +201,7 @@ def still() -> str:
 
 
 def motions() -> str:
-    """The nine camera motions on rendered clips of unseen images."""
+    """Accuracy of the nine camera motions on rendered clips of unseen images."""
     held_out = metadata()["held_out"]
     f1s = [f"{held_out['speeds'][speed]['macro_f1']:.3f}" for speed in ("0.4", "1", "2")]
     rows = [["macro-F1 at 0.4x / 1x / 2x speed", " / ".join(f1s)]]
@@ -231,7 +231,7 @@ def runs() -> str:
 
 
 def video() -> str:
-    """Real videos, as filmed and with a virtual camera."""
+    """Accuracy on real videos, as filmed and with a virtual camera."""
     rows = [one for name in ("video_vtest", "video_others") for one in read(name)["videos"]]
     lines = []
     for one in rows:
@@ -261,7 +261,7 @@ def _answers(videos: Sequence[dict[str, Any]]) -> tuple[int, int, int, int]:
 
 
 def hands() -> str:
-    """Hand-held cameras, by spacing of the past frames."""
+    """Accuracy on videos from hand-held cameras, by spacing of the past frames."""
     lines = []
     for spacing_ms in _HANDS_MS:
         videos = read(f"video_hands_{spacing_ms}ms")["videos"]
@@ -282,7 +282,7 @@ def hands() -> str:
 
 
 def demo_tour() -> str:
-    """The built-in demo tour, which has ground truth."""
+    """Accuracy on the built-in demo tour, which has ground truth."""
     document = read("demo_tour")
     stream = document["streams"]["demo"]
     things, runtime = stream["things"], document["runtime"]

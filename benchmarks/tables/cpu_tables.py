@@ -17,7 +17,7 @@ def operators() -> str:
 
 
 def bands() -> str:
-    """Resizing by one thread and in bands."""
+    """Time to resize with one thread and in bands."""
     document = read("bands_cpu")
     names = ("resize_ms", "resize_in_bands_ms", "step_ms", "step_in_bands_ms")
     rows = [
@@ -30,7 +30,7 @@ def bands() -> str:
 
 
 def scale() -> str:
-    """ResNet-18 on two cores, 1 to 16 streams."""
+    """Time of a step with ResNet-18 on two cores, for 1 to 16 streams."""
     document = read("scale_resnet18_cpu")
     rows = [
         [

@@ -59,14 +59,14 @@ def _nuisance(name: str, about: str, lines: Sequence[list[str]]) -> str:
 
 
 def nuisance() -> str:
-    """Rendered streets with one nuisance each."""
+    """Events found and false events on rendered streets with one nuisance each."""
     rows = read("nuisance")["results"]
     lines = [[_NUISANCES.get(row["nuisance"], row["nuisance"]), *_shown([row])] for row in rows]
     return _nuisance("nuisance", "rendered street", lines)
 
 
 def nuisance_clips() -> str:
-    """Real clips, unaltered and disturbed."""
+    """Events found and false events on real clips, unaltered and disturbed."""
     lines = []
     for row in read("nuisance_clips")["results"]:
         disturbed = "" if row["nuisance"] == "none" else f", {row['nuisance']}"
@@ -75,7 +75,7 @@ def nuisance_clips() -> str:
 
 
 def nuisance_empty() -> str:
-    """Videos in which nothing happens: all events are false."""
+    """Events on videos in which nothing happens: all of them are false."""
     rows = read("nuisance_empty")["results"]
     lines = [
         [

@@ -8,7 +8,7 @@ from benchmarks.tables.result_files import Tables, best, read, table
 
 
 def readme() -> str:
-    """At most ten rows."""
+    """The README's table, at most ten rows."""
     rows = [_step(), _camera(), _tour(), _events(), *_moving(), _velocity(), _flow(), _still(), _motions()]
     return table(["", "KVQ Stream", "baseline, in the same run"], rows, 3)
 

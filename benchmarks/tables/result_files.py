@@ -7,7 +7,7 @@ from typing import Any
 
 RESULTS = Path(__file__).parents[1] / "results"
 Tables = dict[str, Callable[[], str]]
-"""What makes a table, by its name in the documents."""
+"""Functions that return a table in Markdown, by the table's name in the documents."""
 _PACKAGES = {"openvino": "OpenVINO", "torch": "torch"}
 
 

@@ -59,7 +59,7 @@ def end_to_end_goals() -> str:
 
 
 def end_to_end_stages() -> str:
-    """Where a frame spends its time."""
+    """The time of a frame in each stage."""
     medians = read("end_to_end")["medians"]
     rows = [
         [text, *(f"{medians[rate]['pipeline'][f'{stage}_p50_ms']:.1f}" for rate in ("30", "150"))]
@@ -81,7 +81,7 @@ def _step(about: str, row: dict[str, Any]) -> list[str]:
 
 
 def steps() -> str:
-    """The nine camera motions without dense motion, two depths."""
+    """Step times of networks for the nine camera motions, without dense motion, at two depths."""
     names = {"ResNet-18, 192 px": "step_resnet18_192px_cpu", "ResNet-50, 224 px": "step_resnet50_224px_cpu"}
     rows = [_step(about, row) for about, name in names.items() for row in read(name)["results"]]
     files = [f"{name}.json" for name in names.values()]
@@ -92,7 +92,7 @@ _STEP_ABOUT = "ms, one stream, medians ± half the interquartile range, from a 6
 
 
 def steps_motion() -> str:
-    """The shipped network."""
+    """Step times of the shipped network, with dense motion."""
     files = {
         "192x192": "step_motion_cpu",
         "384x288": "step_motion_384px_cpu",
@@ -133,7 +133,7 @@ def _results(name: str, backend: str) -> dict[str, dict[str, Any]]:
 
 
 def steps_gpu() -> str:
-    """The shipped network on an H200."""
+    """Step times of the shipped network on an H200."""
     head = ["streams in one step", "step", "unchanged frames", "plain ResNet-18, CUDA graph", "step / plain",
             "three passes, eager", "DIS on one core"]  # fmt: skip
     rows = [
@@ -149,7 +149,7 @@ def steps_gpu() -> str:
 
 
 def scale_gpu() -> str:
-    """ResNet-50 on an H100, 1 to 128 streams."""
+    """Step times of ResNet-50 on an H100, for 1 to 128 streams."""
     head = ["streams", "GPU ms", "plain ms", "GPU / plain", "plain ms, same kernels", "frames/s (GPU)",
             "from 640x480, ms", "from 224x224, ms", "unchanged, ms"]  # fmt: skip
     rows = [

@@ -41,7 +41,7 @@ class Baseline(nn.Module, ABC):
         self.channels = self.backbone.channels["layer4"]
 
     def forward(self, *frames: Tensor, past_mask: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
-        """Logits ``(B, classes)`` of ``T + 1`` frames ``(B, 3, height, width)``, oldest first, and no info.
+        """Logits ``(B, classes)`` of ``T + 1`` frames ``(B, 3, height, width)``, oldest first, and ``{}``.
 
         ``past_mask`` ``(B, T)`` is True where the past frame is present; None for all.
         """

@@ -110,7 +110,7 @@ def _backbone(model: nn.Module) -> ResNetCBAM:
 
 
 def _floats(memory: Any) -> list[Tensor]:
-    """Distinct floating-point tensors of nested tuples: tied values are counted once, None is skipped."""
+    """Distinct floating-point tensors of nested tuples; a repeated tensor is listed once, None is skipped."""
     if memory is None:
         return []
     if isinstance(memory, Tensor):

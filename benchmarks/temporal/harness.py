@@ -79,7 +79,7 @@ def _options(variant: Variant, budget: Budget, out: Path) -> TrainingOptions:
             "compile": budget.compile,
             "seed": budget.seed,
             "scene": msgspec.to_builtins(scene),
-            # validation selects nothing here: a single small one at the end is enough
+            # validation does not select weights here, so a single small one at the end is enough
             "validate_every_steps": 2**40,
             "validate_samples": 1,
             "save_every_steps": _SAVE_EVERY,

@@ -1,4 +1,4 @@
-"""Results as a Markdown table: one row per variant, seeds as mean and half range."""
+"""Results as a Markdown table: one row per variant, with the mean and half the range over seeds."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any

@@ -22,7 +22,7 @@ def start_apart(model: TemporalKVQResNetCBAM) -> None:
 
 
 def scaled_dot_products(model: TemporalKVQResNetCBAM) -> None:
-    """Queries and keys are compared by scaled dot product, not by angle and a learned temperature."""
+    """Compares queries and keys by scaled dot product instead of angle and a learned temperature."""
     for layer in _layers(model):
         assert layer.attention.log_temperature is not None
         layer.attention.log_temperature = None

@@ -29,7 +29,7 @@ class Chunk(NamedTuple):
         stream_id: Its stream.
         start_ns: Unix time of its first entry.
         end_ns: Unix time of its last entry.
-        data: See ``motion_log``.
+        data: Its packed entries, see ``motion_log``.
     """
 
     stream_id: str
@@ -40,7 +40,7 @@ class Chunk(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Filter for events or chunks; None does not filter.
+    """A filter for events or chunks; an attribute that is None does not restrict the result.
 
     Attributes:
         since_ns: Earliest Unix time.
@@ -157,7 +157,7 @@ class Archive(Closing):
 
 
 def check(base: sqlite3.Connection) -> None:
-    """Checks the file's identity and version.
+    """Checks that the file is an event store of the current version.
 
     Raises:
         sqlite3.Error: It is not an event store, or it has another version.

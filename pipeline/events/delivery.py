@@ -10,7 +10,7 @@ from pipeline.events.outbox import Outbox
 from pipeline.events.sender import Message, Refused, Sender, Undelivered
 
 WAITS_S = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
-"""Waits after consecutive failures; the last one repeats. Each varies at random by up to 20 %."""
+"""Delays after consecutive failures; the last one repeats. Each varies at random by up to 20 %."""
 _IDLE_S = 1.0
 
 
@@ -23,7 +23,7 @@ class Delivery:
         sender: Delivers messages.
         outbox: Queue of messages.
         say: Receives status messages, one line each.
-        waits_s: Waits between retries.
+        waits_s: Delays before retries, see ``WAITS_S``.
 
     Attributes:
         delivered: Number of messages accepted by the receiver.

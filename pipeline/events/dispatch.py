@@ -30,8 +30,7 @@ class Dispatch(Closing):
         outbox_file: File that stores undelivered events.
 
     Attributes:
-        lost: Events that will never be delivered: their number and the reasons, in words, by outlet; set by
-            ``close``.
+        lost: By outlet: how many events will never be delivered, and why, as text; set by ``close``.
 
     Raises:
         OutletError: An outlet is configured incorrectly.

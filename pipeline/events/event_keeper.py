@@ -128,7 +128,7 @@ class Keeper(Closing):
     def _write_all(self) -> None:
         looks: dict[str, list[LogPart]] = {}
         events: list[Event] = []
-        written: dict[int, Chunk] = {}  # by number, since the last merge
+        written: dict[int, Chunk] = {}  # chunks written since the last merge, by number
         began_ns = merged_ns = forgot_ns = now_ns()
         while True:
             stopping = self._stop.is_set()  # read before the queue is emptied

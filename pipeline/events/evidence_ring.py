@@ -63,7 +63,7 @@ class EvidenceRing(Generic[T]):
         self.nbytes = 0
 
     def add(self, picture: KeptPicture[T]) -> None:
-        """Adds the next image of its stream; if the stream's clock has gone back, drops the older ones."""
+        """Adds the next image of its stream; drops earlier images if the stream's clock has gone back."""
         stream = self._streams.setdefault(picture.id.stream_id, _Stream())
         if stream.pictures and picture.time_ns < stream.pictures[-1].time_ns:
             while stream.pictures:

@@ -73,7 +73,7 @@ class EvidenceShelf(Closing):
                 if state == GROWING:
                     self.end_early(folder, about, "the sink was killed")
                     ended += 1
-                elif state == CUT and any(map(_is_torn, _clips_in(folder))):  # not ended in time
+                elif state == CUT and any(map(_is_torn, _clips_in(folder))):  # not truncated in time
                     self.end_early(folder, about, about["clip"].get("why", ""))
                 self.settle(folder.name)
         return ended
@@ -108,7 +108,7 @@ class EvidenceShelf(Closing):
         self._settled.leave(folder.name)
 
     def settle(self, event_id: str) -> None:
-        """Marks a folder as complete, so that it may be deleted when it is the oldest."""
+        """Marks an event's folder as complete, so that it may be deleted when it is the oldest."""
         folder = evidence_folder(self.root, event_id)
         about = _read(folder)
         time = about.get("time")

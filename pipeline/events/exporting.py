@@ -57,7 +57,7 @@ def as_text(form: Format, events: Sequence[Event], archive: Archive, pixels: Pix
 
 
 def _csv(events: Sequence[Event]) -> str:
-    """A column for each field; ``why`` as JSON."""
+    """The events as CSV with a column for each field; ``why`` is JSON."""
     text = io.StringIO()
     writer = csv.DictWriter(text, Event.__struct_fields__)
     writer.writeheader()
@@ -68,7 +68,10 @@ def _csv(events: Sequence[Event]) -> str:
 
 
 def _coco(events: Sequence[Event], archive: Archive, pixels: Pixels) -> dict[str, Any]:
-    """One image per event whose moving object is in the motion log, with its box; categories are kinds."""
+    """The events as COCO: one image and box per event whose moving object is in the motion log.
+
+    Categories are the kinds of events.
+    """
     width, height = pixels
     kinds = sorted({event.kind for event in events})
     images: list[dict[str, Any]] = []
@@ -107,7 +110,7 @@ def _coco(events: Sequence[Event], archive: Archive, pixels: Pixels) -> dict[str
 
 
 def _box(event: Event, archive: Archive) -> Rectangle | None:
-    """Box of the event's thing in the log entry nearest in time; None if there is none."""
+    """Box of the event's moving object in the log entry nearest in time; None if there is none."""
     at_ns = unix_ns(event.time)
     found: list[tuple[int, Rectangle]] = []
     for chunk in archive.chunks_near(event.stream_id, at_ns, _NEAR_NS):

@@ -1,11 +1,12 @@
 """The motion log: the input of a stream's rules, losslessly packed in chunks.
 
-A chunk is a version byte, a checksum (CRC-32), and LZMA of a MessagePack header with two integer tables: one
-row per prediction (times in ticks, session, depth, number of things) and one row per thing, a moving object
-(id, box, speed, direction, score, in the steps of ``scene.rule_input``). Times are stored as differences from
-the previous row, things as differences from the previous row of the same thing, so slow motion gives mostly
-zeros. Bytes of equal significance are stored together, which compresses better. The header also holds the
-entries between predictions: cuts, motion grids, and changes of sight and label.
+A chunk consists of a version byte, a checksum (CRC-32) and LZMA-compressed data: a MessagePack header and two
+integer tables. The first table has a row for each prediction: times in ticks, session, depth, number of
+things. The second has a row for each thing (moving object) of a prediction: id, box, speed, direction and
+score, in the steps of ``scene.rule_input``. Times are stored as differences from the previous row, and things
+as differences from the previous row of the same thing, so slow motion gives mostly zeros. Bytes of equal
+significance are stored together, which compresses better. The header also holds the entries between
+predictions: cuts, motion grids, and changes of sight and label.
 """
 
 import lzma
@@ -46,12 +47,12 @@ _MOST_BYTES = 64 * 2**20
 """Largest size of an unpacked chunk."""
 _LOOK_COLUMNS, _THING_COLUMNS = 5, 8
 _DEPTH, _THINGS = 3, 4
-"""Columns stored without differences."""
+"""Columns stored as plain values instead of differences."""
 _STEPS = np.array([BOX_STEPS] * 4 + [SPEED_STEPS, TURN_STEPS / 360, SCORE_STEPS], np.float64)
 
 
 class DamagedChunkError(ValueError):
-    """A chunk that cannot be unpacked; the message gives the reason."""
+    """A chunk that cannot be unpacked; the message states why."""
 
 
 class SeenCount(NamedTuple):
@@ -113,7 +114,7 @@ def unpack(chunk: bytes) -> list[LogPart]:
     """Unpacks a chunk.
 
     Raises:
-        DamagedChunkError: The chunk is damaged, or of another version.
+        DamagedChunkError: The chunk is damaged or has another version.
     """
     header = _header_of(chunk)
     try:
@@ -128,7 +129,7 @@ def unpack_counts(chunk: bytes) -> list[SeenCount]:
     """Number of things in each prediction; does not unpack the things, which saves most of the time.
 
     Raises:
-        DamagedChunkError: The chunk is damaged, or of another version.
+        DamagedChunkError: The chunk is damaged or has another version.
     """
     header = _header_of(chunk)
     try:

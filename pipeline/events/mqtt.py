@@ -22,7 +22,7 @@ _LOOK_S = 0.1
 
 
 class Mqtt(Sender):
-    """One broker. After a lost connection a new client is created, with nothing in flight.
+    """Publishes to one broker. After a lost connection a new client is created, with nothing in flight.
 
     Args:
         outlet: Its settings.
@@ -92,7 +92,7 @@ class Mqtt(Sender):
             deadline_s = time.monotonic() + self._timeout_s
             sent = self._client.publish(topic, payload, qos=1, retain=retain)
             while not sent.is_published() and self._client.is_connected() and time.monotonic() < deadline_s:
-                sent.wait_for_publish(_LOOK_S)  # short: it does not notice a lost connection
+                sent.wait_for_publish(_LOOK_S)  # a short timeout: the call does not notice a lost connection
             arrived = sent.is_published()
         except (ValueError, RuntimeError, OSError):  # the connection is lost, or its queue is full
             arrived = False

@@ -32,7 +32,7 @@ class Outbox(Closing):
 
     Args:
         path: The file; its folder is created. Used by one process at a time.
-        most: Maximum queue length by outlet; the oldest messages are dropped.
+        most: Maximum queue length of each outlet; beyond it the oldest messages are dropped.
         say: Receives status messages, one line each.
 
     Raises:

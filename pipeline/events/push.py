@@ -22,9 +22,9 @@ _LOGGER = logging.getLogger("apprise")
 _LOGGER.propagate = False  # its messages may contain secrets
 _LOGGER.setLevel(logging.DEBUG)  # only the log gives the reason for a failure
 _STATUS = re.compile(r"\berror[=: ]+([1-5]\d\d)(?:\d\d)?\b", re.IGNORECASE)
-"""ntfy has its own codes: 40301 is a 403."""
+"""Matches an HTTP status in the log; ntfy appends two digits, so 40301 means 403."""
 _CAUSE = re.compile(r"\[Errno -?\d+\] ([A-Za-z ]+)|\[SSL: ([A-Z_]+)\]|(timed out)")
-"""Socket errors, in words that contain no address."""
+"""Matches the cause of a socket error in the log; the matched text contains no address."""
 
 
 class Push(Sender):
@@ -48,14 +48,15 @@ class Push(Sender):
         self._services = []
         for number, url in enumerate(urls, 1):
             with _heard(), warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # services are loaded here
+                warnings.simplefilter("ignore")  # Apprise imports its services here
                 service = self._apprise.Apprise.instantiate(url, suppress_exceptions=True)
             which = "url" if outlet.url and number == 1 else f"address {number}"
             if service is None:
                 raise OutletError(f"{which}: is not a URL that Apprise supports{self._meant(url)}")
             if _lacks_topic(url):  # Apprise would use the host as a topic of the public server ntfy.sh
                 raise OutletError(f"{which}: has no topic: ntfy://HOST:PORT/TOPIC")
-            # By default Apprise sleeps 5.5 s between messages: if the run ends then, one is sent twice.
+            # By default Apprise sleeps 5.5 s between messages; if the run ended during that sleep, a message
+            # would be sent twice.
             # A service that limits the rate answers 429, which ``Delivery`` handles.
             service.request_rate_per_sec = 0.0
             service.socket_connect_timeout = service.socket_read_timeout = outlet.timeout_s
@@ -65,7 +66,7 @@ class Push(Sender):
         self._sent_id, self._sent_to = "", set[int]()
 
     def _meant(self, url: str) -> str:
-        """End of the error about an unsupported URL: a hint at what was meant."""
+        """The end of the error about an unsupported URL: a hint at what the user may have meant."""
         scheme = url.partition("://")[0].lower()
         if scheme in ("http", "https"):
             return ': use kind = "webhook" for your own web server, or the URL scheme of a service'
@@ -112,7 +113,7 @@ def message_in_words(body: bytes) -> tuple[str, str]:
 
 
 def _failure(name: str, heard: list[str]) -> Undelivered | Refused:
-    """Creates an error from Apprise's log. The log may contain the URL, so only the status is used."""
+    """Creates an error from Apprise's log. It may contain the URL, so only the status or cause is used."""
     found = next((match for text in heard if (match := _STATUS.search(text))), None)
     if found is None:
         causes = (match for text in heard if (match := _CAUSE.search(text)))

@@ -15,7 +15,7 @@ from pipeline.scene.stream_rules import StreamRules
 
 @dataclass(slots=True)
 class Replay:
-    """Replays chunks of any streams; those of one stream in the order in which they were written.
+    """Replays chunks of any streams; pass those of each stream in the order in which they were written.
 
     Attributes:
         watch: Zones, lines and rules.
@@ -29,7 +29,7 @@ class Replay:
     _rules: dict[str, StreamRules] = field(default_factory=dict)
 
     def events(self, chunks: Iterable[Chunk]) -> Iterator[Event]:
-        """The events, as they are detected; episodes open at the end of the log get no end.
+        """The events, as they are detected; episodes open at the end of the log get no end event.
 
         Raises:
             UserError: The log refers to a view that the watch does not define.

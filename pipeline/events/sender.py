@@ -16,7 +16,7 @@ class Undelivered(Exception):  # noqa: N818
     """A message was not delivered; it is retried.
 
     Attributes:
-        wait_s: Retry delay requested by the receiver; None if it requested none.
+        wait_s: Retry delay in seconds requested by the receiver; None if it requested none.
     """
 
     def __init__(self, text: str, wait_s: float | None = None) -> None:
@@ -36,7 +36,7 @@ class Message(NamedTuple):
         outlet: Name of the outlet.
         id: Identifies the event and phase; the same for every attempt.
         body: The event as JSON.
-        time_ns: When it was handed over, Unix time.
+        time_ns: Unix time at which it was queued.
     """
 
     number: int

@@ -20,7 +20,7 @@ from pipeline.events.archive import APPLICATION, FORMAT, PATIENCE_S, Archive, Ch
 
 _DAY_NS = 86_400 * 10**9
 _CUT_SHARE = 20
-"""If the file is too large, the oldest of this many parts is deleted."""
+"""While the file is too large, its oldest 1/20 is deleted."""
 _SCHEMA = f"""
 PRAGMA application_id = {APPLICATION};
 PRAGMA user_version = {FORMAT};
@@ -183,7 +183,7 @@ class Store(Closing):
         return (pages - free) * size
 
     def _oldest_part(self) -> int | None:
-        """End time of the oldest part; None if the store is empty."""
+        """End time of the part to delete next (see ``_CUT_SHARE``); None if the store is empty."""
         for table, time in (("chunks", "end_ns"), ("events", "time_ns")):
             (rows,) = self._base.execute(f"SELECT COUNT(*) FROM {table}").fetchone()
             if rows:
@@ -200,7 +200,8 @@ def _prepare(base: sqlite3.Connection) -> None:
     """Creates the tables of a new file; checks an existing one."""
     if not number(base, "page_count"):
         base.execute("PRAGMA page_size = 1024")
-        base.execute("PRAGMA auto_vacuum = INCREMENTAL")  # must come first; returns space to the disk
+        # Must be set before anything is written; allows freed pages to be returned to the disk.
+        base.execute("PRAGMA auto_vacuum = INCREMENTAL")
     base.execute("PRAGMA journal_mode = WAL").fetchall()
     base.execute("PRAGMA synchronous = NORMAL")
     base.execute("PRAGMA journal_size_limit = 1048576").fetchall()

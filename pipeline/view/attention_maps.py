@@ -1,4 +1,4 @@
-"""Derives from attention weights where the network looked and how the image moved. Pure functions.
+"""Derives from attention weights where the network looked and how the content moved. Pure functions.
 
 Positions are fractions of the image: x to the right, y down, from 0 to 1. The grids cover the whole image, as
 the model's preprocessing does.
@@ -15,10 +15,10 @@ from pipeline.wire.messages import AttentionHeader
 Floats: TypeAlias = npt.NDArray[np.float32]
 Bools: TypeAlias = npt.NDArray[np.bool_]
 
-# Shortest motion in cells of the past's grid. With the shipped model and a still camera (OpenCV's vtest.avi),
-# 99 % of the lengths were at most 0.12 inside and 0.25 at the border; 0.13 and 0.31 after the video was made
-# dark and noisy. Attention at the border can only stray inwards: with the same bound there, a still image
-# would seem to zoom.
+# Shortest displacement that counts as motion, in cells of the past frame's grid. With the shipped model and a
+# still camera (OpenCV's vtest.avi), 99 % of the lengths were at most 0.12 inside the image and 0.25 at its
+# border (0.13 and 0.31 after the video was made dark and noisy). Attention at the border can only stray
+# inwards: with the smaller bound there, a still image would seem to zoom.
 _LEAST_INSIDE, _LEAST_AT_BORDER = 0.14, 0.30
 
 
@@ -41,7 +41,7 @@ class MotionField:
     moving: Bools
 
     def thinned(self, most: int) -> "MotionField":
-        """The field with at most ``most`` rows and columns, evenly picked."""
+        """The field reduced to at most ``most`` rows and columns, evenly spaced."""
         row, column = (-(-length // most) for length in self.confidence.shape)
         pick = (slice(row // 2, None, row), slice(column // 2, None, column))
         return MotionField(self.start[pick], self.end[pick], self.confidence[pick], self.moving[pick])
@@ -61,7 +61,7 @@ def unfold(header: AttentionHeader, attention: npt.NDArray[np.floating]) -> Floa
 
 
 def heat_maps(weights: Floats) -> Floats:
-    """Mean attention over all places: ``(past, rows, columns)``, 0 to 1 on one scale.
+    """Mean attention over all places: ``(past, rows, columns)``, 0 to 1 on one scale for all past frames.
 
     The scale ends at the largest weight, but never below three times the uniform share, so that
     evenly spread attention looks cool everywhere.

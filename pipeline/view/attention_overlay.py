@@ -8,7 +8,7 @@ from pipeline.view.attention_maps import Floats, MotionField
 from pipeline.view.canvas import PANEL, SUBPIXEL_BITS, WARM, Scale, subpixel
 
 LEAST_CONFIDENCE = 0.35
-_MOST_ARROWS = 9  # in a row or column
+_MOST_ARROWS = 9  # per row and per column
 
 
 def draw_motion_arrows(canvas: Image, field: MotionField) -> None:

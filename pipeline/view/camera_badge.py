@@ -15,7 +15,7 @@ def draw_camera_badge(canvas: Image, camera: CameraMotion, top: int, taken: Sequ
         canvas: Image, drawn on in place.
         camera: Its motion.
         top: Top row of the badge.
-        taken: Boxes to leave free; the text is truncated before one on its right.
+        taken: Boxes to leave free; the text is truncated so that it ends before a box to its right.
 
     Returns:
         The box that was drawn; None if there is no room for it.

@@ -43,7 +43,7 @@ _WHEEL = np.array(
 _UNIT = "widths/s"
 _MOST_OF_THE_PICTURE = 0.3
 _ARROW = ((0.3, 0.06), (0.62, 0.06), (0.62, 0.2), (1.0, 0.0), (0.62, -0.2), (0.62, -0.06), (0.3, -0.06))
-"""Corners in radii: along the direction, across it."""
+"""Corners of an arrow in units of the radius: distance along the direction, and across it."""
 
 
 def direction_color(direction_deg: float) -> Color:

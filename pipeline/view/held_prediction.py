@@ -1,4 +1,4 @@
-"""The last prediction, shown on a frame that has none of its own, moved to the frame's time."""
+"""Moves the last prediction to the time of a frame that has no prediction of its own."""
 
 from math import cos, radians, sin
 
@@ -62,7 +62,7 @@ def _moved(points: list[Point], right: float, down: float) -> list[Point]:
 
 
 def _scene_shift(camera: CameraMotion | None, seconds: float, aspect: float) -> tuple[float, float]:
-    """How far the scene moves in the image, to the right and down; opposite to the camera."""
+    """How far the scene moves in the image, to the right and down; opposite to the camera's motion."""
     return (0.0, 0.0) if camera is None else _shift(camera.speed, camera.direction_deg, -seconds, aspect)
 
 

@@ -30,8 +30,8 @@ class _Line(msgspec.Struct, frozen=True, kw_only=True):
 class PredictionWriter(LineFile):
     """Writes one line per prediction.
 
-    Each has ``"stream_id"``, ``"epoch"``, ``"seq"``, ``"capture_ns"``, ``"depth"``, ``"top"`` (pairs of label
-    and score) and ``"generation"``. A source with time stamps, such as a file, adds ``"media_s"``.
+    A line has ``"stream_id"``, ``"epoch"``, ``"seq"``, ``"capture_ns"``, ``"depth"``, ``"top"`` (pairs of
+    label and score) and ``"generation"``. A source with time stamps, such as a file, adds ``"media_s"``.
     A network with dense motion adds ``"things"`` and ``"camera"``, see ``Thing`` and ``CameraMotion``,
     without past positions, which are in earlier lines. If zones follow the scene, ``"sight"`` is added, see
     ``Sight``.

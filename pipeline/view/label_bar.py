@@ -121,7 +121,7 @@ def _label_row(
 
 
 def _draw_mark(canvas: Image, x: int, y: int, scale: Scale, right: bool) -> None:
-    """A tick or a cross on a disc, drawn so that it fills the disc at every size."""
+    """Draws a tick or a cross on a disc, sized to fill the disc."""
     r = scale.px(7)
     cv2.circle(canvas, (x, y), r, GOOD if right else BAD, -1, cv2.LINE_AA)
     a, width = r * 0.45, scale.px(2)

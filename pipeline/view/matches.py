@@ -28,7 +28,7 @@ from pipeline.view.watch_overlay import Watched, draw_watched
 
 _WIDTH, _GAP, _HEADER, _CAPTION = 1440, 10, 56, 34
 _WORDS, _NAMES = 0.9, 0.72
-"""Text sizes."""
+"""Text sizes: of the headline, and of the names of the frames."""
 _TALLEST = 1.2
 """Largest height / width of an image as drawn; taller images are compressed vertically."""
 _AROUND = 1.8

@@ -95,13 +95,13 @@ class Shown:
         attention: npt.NDArray[np.float16] | None,
         **more: Any,
     ) -> "Shown":
-        """Keeps what is needed to draw a frame; attention only if things are unknown."""
+        """Keeps what is needed to draw a frame; drops attention if the moving objects are known."""
         is_drawn = prediction is not None and prediction.things is None
         return cls(replace(frame, image=_NO_IMAGE), prediction, attention if is_drawn else None, **more)
 
     @property
     def past(self) -> list[FrameId]:
-        """Frames whose images ``draw_overlay`` needs."""
+        """The past frames whose images ``draw_overlay`` needs."""
         prediction = self.drawn
         if prediction is None:
             return []
@@ -172,7 +172,9 @@ def _draw_motion(
     things: list[Thing] | None,
     past_images: list[Image | None],
 ) -> Box | None:
-    """Draws things and the past of the strongest; without dense motion, the motion measured by attention.
+    """Draws moving objects, and thumbnails of the past with the most certain one.
+
+    Without dense motion, draws the motion measured by attention instead.
 
     Returns:
         The box of the thumbnails, if there are any.

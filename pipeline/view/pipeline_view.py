@@ -58,7 +58,7 @@ class PipelineView:
         states: By worker, its state if its latest statistics are outdated: the process is dead
             (``down``), a new one is taking its place (``starting``), or it never reported (``absent``).
         events: The latest events, newest last.
-        used_at_start: By worker that is starting and does not report yet: what its process uses.
+        used_at_start: By worker that is starting and has not reported yet: what its process uses.
     """
 
     title: str
@@ -114,7 +114,7 @@ class PipelineView:
         return f"silent {quiet_s:.0f}s" if quiet_s else stats.state
 
     def _quiet_s(self, stats: WorkerStats) -> float:
-        """Seconds since a running worker was last heard; 0 if that is normal."""
+        """Seconds since the last report of a running worker; 0 if that is normal."""
         silent_s = self.silent_s[stats.worker]
         alive = stats.state in ("starting", "ready", "stopping")
         return silent_s if alive and silent_s > _SILENT_S else 0.0
@@ -130,7 +130,7 @@ class PipelineView:
         silent_s = max((self._quiet_s(w) for w in living if w.role == "capture"), default=0.0)
         if silent_s and not ended:
             state = f"silent for {silent_s:.0f} s"
-        # If nothing is heard from capture and nothing arrives, neither motion nor latency is current.
+        # If capture does not report and inference receives no frames, neither motion nor latency is current.
         is_unheard = "capture" not in rates and not ended
         is_seen = "inference" in rates and not ended and not (is_unheard and not rates["inference"])
         moving = printable(now["inference"].things.now) if is_seen else ""
@@ -161,7 +161,7 @@ class StreamView:
         cache_depth: Past frames in the cache now.
         moving: What is moving now, in words, or the image's fault; empty if unknown.
         is_bad: Whether the stream has a fault.
-        is_still: Whether capture is not heard and nothing is shown; its latencies are outdated.
+        is_still: Whether capture does not report and no frame is shown, so that its latencies are outdated.
     """
 
     total: StreamStats
@@ -174,7 +174,7 @@ class StreamView:
 
     @property
     def accuracy(self) -> float | None:
-        """Share of the labelled predictions that are correct; None without labelled ones."""
+        """Share of the predictions with a known true label that are correct; None if there are none."""
         return self.total.correct / self.total.labelled if self.total.labelled else None
 
     @property
@@ -184,7 +184,7 @@ class StreamView:
 
     @property
     def freshness(self) -> str | None:
-        """Current settings of the freshness control, in words; None if nothing was ever adjusted."""
+        """Current settings of the freshness control, in words; None if nothing has been adjusted."""
         freshness = self.total.freshness
         if freshness is None or not freshness.turns:
             return None
@@ -193,7 +193,7 @@ class StreamView:
 
     @property
     def losses(self) -> list[str]:
-        """Losses so far, in words: frames, predictions and cached past, by reason."""
+        """Losses so far, in words: frames, predictions and cached past frames, by reason."""
         return _losses(self.total)
 
     @property

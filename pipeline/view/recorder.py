@@ -23,10 +23,11 @@ _HEAD_BYTES, _INDEX_END = 8192, 16
 _CLOCK_HZ = 90_000
 _KEY_INTERVAL = _CLOCK_HZ  # one second: the most that is lost if the process is killed
 _LONGEST_GAP_S = 5.0
-_USUAL_FPS = 25  # if time stamps do not advance
+_USUAL_FPS = 25  # assumed if time stamps do not advance
 _MUXER = {"movflags": "frag_keyframe+empty_moov+default_base_moof", "flush_packets": "1"}
 _ENCODER = {"preset": "superfast", "tune": "zerolatency", "crf": "23", "forced-idr": "1"}
-# As cv2 converts: BT.601, limited range; stored in the file, because players otherwise guess from the size.
+# The colour conversion of cv2: BT.601, limited range. It is stored in the file, because players otherwise
+# guess it from the size of the image.
 _BT601, _NARROW = 6, 1
 
 
@@ -168,7 +169,7 @@ class Recorder(Closing):
         self._output.mux(self._video.encode(None))
         self._output.close()
         self._output = self._video = None
-        # An error of the very last write is not reported. A file that was moved is not checked.
+        # FFmpeg does not report an error of the very last write. A file that was moved is not checked.
         if self.path.exists() and not was_finished(self.path):
             raise OSError(errno.EIO, "its end is missing; is the disk full?")
         self.playable = True

@@ -18,7 +18,7 @@ from pipeline.view.pipeline_view import OUTPACED, SINK_OUTPACED
 
 _MOST_FILES = 20
 _FEW_STREAMS = 4
-"""Up to this many streams, motion is listed at the end, otherwise with each stream."""
+"""With up to this many streams, motion is listed at the end; with more, in the block of each stream."""
 _QUEUEING = "for files played without --pace, this is mostly time in queues"
 _REASONS = ("dropped", "not_predicted")
 _NAMELESS = {"backend", "device", "precision", "why"}
@@ -68,7 +68,7 @@ def render_summary(report: Mapping[str, Any], extras: Mapping[str, str] | None =
 
 
 def _none_shown(report: Mapping[str, Any]) -> str:
-    """Says that a run showed no frame, and why if that is known."""
+    """States that a run showed no frame, and why if that is known."""
     if not report.get("runtime"):
         return "no frame was shown: the run ended before inference was ready"
     return "no frame was shown"

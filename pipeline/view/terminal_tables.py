@@ -91,7 +91,7 @@ def moving_lines(streams: dict[str, StreamView], room: int) -> list[RenderableTy
 
 
 def loss_lines(streams: dict[str, StreamView], room: int) -> list[RenderableType]:
-    """Losses of each stream: one line per kind if they fit, else one per stream, else one for all."""
+    """Losses: one line per stream and kind if they fit, otherwise one per stream, otherwise one for all."""
     by_kind = [(name, loss) for name, stream in streams.items() for loss in _given_up(stream)]
     by_stream = [
         (name, "; ".join(_given_up(stream))) for name, stream in streams.items() if _given_up(stream)
@@ -134,7 +134,7 @@ def stages_table(streams: dict[str, StreamView], names: list[str], width: int, g
 
 
 def workers_table(view: PipelineView, gap: int) -> RenderableType:
-    """One row per worker; columns are ``gap`` apart, and process ids are included if that is over one."""
+    """One row per worker; columns are ``gap`` apart, and process ids are included if ``gap`` exceeds 1."""
     table = Table(box=None, padding=(0, gap, 0, 0), pad_edge=False, header_style=HEADING)
     table.add_column("worker")  # the one that shrinks if space is short
     table.add_column("state", no_wrap=True, min_width=_STATE_WIDTH)

@@ -26,7 +26,7 @@ from pipeline.view.things_overlay import rounded, thing_color
 from pipeline.wire.messages import PastFrame
 
 _THINNEST = np.float32(0.01)
-"""Share of the image below which boxes are not scaled up."""
+"""Side of a box, as a share of the image, below which its outline is no longer scaled up."""
 _LINES = 0.6
 """Opacity of the lines from past positions to the present one."""
 
@@ -99,7 +99,7 @@ def draw_thumbnails(
 
 
 def mark_past(thumbnail: Image, thing: Thing, was: Rectangle, scale: Scale) -> None:
-    """Outlines a thing in a past image: its current outline, moved and scaled with its box."""
+    """Draws a thing's current outline in a past image, moved and scaled to its box there."""
     size = np.array([thumbnail.shape[1], thumbnail.shape[0]], np.float32)
     now, then = np.array(thing.box, np.float32), np.array(was, np.float32)
     corners = np.array(thing.outline, np.float32).reshape(-1, 2)

@@ -132,7 +132,7 @@ def _advance(piece: Piece, em_px: float) -> float:
 
 @lru_cache(maxsize=1024)
 def _ink(piece: Piece, em_px: float) -> tuple[npt.NDArray[np.uint8], int, int]:
-    """A rendered piece, and its upper left corner: right of its start, down from the baseline."""
+    """A rendered piece, and its upper left corner: pixels right of its start, and down from the baseline."""
     mask, (right, down) = _open_font(piece.face, em_px).getmask2(piece.text, "L", anchor="ls")
     width, height = mask.size
     return np.frombuffer(bytes(mask), np.uint8).reshape(height, width), right, down
@@ -176,5 +176,5 @@ def _open_font(face: Face, em_px: float) -> ImageFont.FreeTypeFont:
 
 @lru_cache(maxsize=16)
 def _font_file(path: str) -> bytes:
-    """Cached, because later there may be no file descriptor left to open it with."""
+    """The content of a font file; cached, because later there may be no file descriptor left to open it."""
     return Path(path).read_bytes()

@@ -99,7 +99,7 @@ def _pixels(one: Watched, scale: Scale) -> npt.NDArray[np.int32]:
 
 
 def _arrow(points: Sequence[Point], scale: Scale) -> tuple[list[int], list[int]]:
-    """From the middle of the line to its right, as seen from its first point towards its last."""
+    """Ends of an arrow from the middle of the line to its right, as seen from the first point to the last."""
     pixels = np.array(points) * [scale.width - 1, scale.height - 1]
     middle = (len(pixels) - 1) // 2
     start, end = pixels[middle], pixels[middle + 1]

@@ -70,7 +70,7 @@ def open_window(title: str) -> Window:
 
 @cache
 def _can_show(x_display: str, wayland_display: str) -> bool:
-    """Whether a window can be opened; tested in a child process, which OpenCV aborts without a display."""
+    """Whether a window can be opened; tested in a child process, because OpenCV may abort the process."""
     if sys.platform.startswith("linux") and not (x_display or wayland_display):
         return False
     try:

@@ -58,7 +58,7 @@ def step(
 ) -> None:
     """Time one cached step, compared with the reference implementation and a plain ResNet.
 
-    All of them run in the same runtime.
+    The plain ResNet runs in the same runtime as the step, the reference implementation in eager torch.
     """
     from workers.process import let_waiting_threads_sleep
 

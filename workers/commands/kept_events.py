@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(invoke_without_command=True)
 FILTERS = "Filters"
-"""A group of options."""
+"""Title of a group of options in the help."""
 
 Since = Annotated[
     str | None,

@@ -19,11 +19,11 @@ CONFIGURATION, INPUT, WATCH, OUTPUT, DISPLAY = (
     "Output",
     "Display",
 )
-"""Groups of options."""
+"""Titles of groups of options in the help."""
 
 
 def example(arguments: str) -> str:
-    """The end of a command's help: a command line to copy."""
+    """The last lines of a command's help: an example to copy."""
     return f"\b\nExample:\n  {PROGRAM} {arguments}"
 
 

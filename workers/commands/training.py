@@ -8,7 +8,7 @@ import typer
 from workers.commands.shared_options import CONFIGURATION, OUTPUT, Checkpoint, Device
 
 CLIPS, DENSE = "Clips and weights", "Dense motion"
-"""Groups of options."""
+"""Titles of groups of options in the help."""
 
 
 def train(
@@ -300,7 +300,7 @@ def export(
     from pipeline.runtime.exported.formats import check_export
 
     with as_user_error(), checkpoint_named_by("--checkpoint"):
-        check_export(checkpoint, out, kind, int8=int8)  # first: importing torch takes seconds
+        check_export(checkpoint, out, kind, int8=int8)  # checked first, because importing torch takes seconds
         print_stage(f"{out}: loading {checkpoint} ...")
 
         from pipeline.runtime.exported.export_command import export_step

@@ -12,7 +12,7 @@ app = typer.Typer(
 
 @app.callback()
 def _outlets() -> None:
-    """Makes ``test`` a subcommand."""
+    """Keeps ``test`` a subcommand: without a callback, typer would drop the name of the only command."""
 
 
 @app.command("test", epilog=example("outlets test --config site.toml"))

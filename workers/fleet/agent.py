@@ -178,7 +178,7 @@ class Agent:
                 heard_s = time.monotonic()
                 self._session, self._state = told["session"], states.get(told["state"], _STARTING)
                 self._hangs = told["state"] == "hung"
-            else:  # the whole process is stuck
+            else:  # the whole process does not respond
                 self._state = "down"
                 self._hangs = 0 < limit_s < time.monotonic() - heard_s
 
@@ -215,7 +215,7 @@ def _remove_left_folders() -> None:
 def _of_worker(
     config: Config, role: Role, name: str, endpoints: dict[str, str], control: Path, threads: int
 ) -> Config:
-    """The pipeline's configuration for one worker of a fleet, without its links, which are set later."""
+    """The pipeline's configuration for one worker of a fleet; its links are set later."""
     inference = msgspec.structs.replace(
         config.inference, name=name, assigned=True, threads=config.inference.threads or threads
     )

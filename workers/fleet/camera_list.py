@@ -13,11 +13,11 @@ from workers.fleet.worker_client import Question, stream_path
 
 
 class FleetError(UserError):
-    """A request to the fleet can't be carried out; one line."""
+    """A request to the fleet can't be carried out; the message is one line."""
 
 
 class Cameras:
-    """The fleet's cameras by name, initially those of the file.
+    """The fleet's cameras by name, initially those of the fleet's file.
 
     Args:
         fleet: The fleet's configuration.
@@ -78,7 +78,7 @@ class Cameras:
         Args:
             owners: Owner of each stream.
             moving: Target worker of each stream that is being moved.
-            now_ns: The current time.
+            now_ns: Unix time.
         """
         return {
             name: {"capture": reader, "moving_to": moving.get(name), **_about_owner(owners.get(name), now_ns)}

@@ -1,7 +1,8 @@
 """The coordinator of a fleet: tracks the owner of each stream and moves streams.
 
-One thread processes the agents' beats in turns; slow operations, such as moves, are errands. State that a
-restarted coordinator needs is stored (``notebook``) before it takes effect; the agents report the rest.
+One thread processes the agents' beats at regular intervals; slow operations, such as moves, run in other
+threads (``errands``). State that a restarted coordinator needs is stored (``notebook``) before it takes
+effect; the agents report the rest.
 """
 
 import threading
@@ -34,7 +35,7 @@ _STARTS = "the coordinator is starting: restoring its stored state"
 
 
 class Coordinator:
-    """Runs from construction until ``close``.
+    """Runs a fleet, from construction until ``close``.
 
     Args:
         fleet: The fleet's configuration.
@@ -129,7 +130,7 @@ class Coordinator:
         """Streams, workers, their endpoints and recent actions, as plain JSON data."""
         with self._lock:
             wanted = self._wanted_agents()
-        troubles = {name: self._agents.trouble(name) for name in wanted}  # slow: not while turns wait
+        troubles = {name: self._agents.trouble(name) for name in wanted}  # slow: outside the lock
         with self._lock:
             now, table = now_ns(), self._owners.table
             moving = {move.stream_id: move.target for move in table.moving}

@@ -25,7 +25,7 @@ class Errands:
         self._is_closed = False
 
     def begin(self, key: tuple[str, ...], work: Callable[[], R], then: Callable[[R], None]) -> None:
-        """Runs ``work``, then ``then`` with its result; does nothing if an errand of this key is running.
+        """Runs ``work``, then ``then`` with its result; does nothing if one with this key is running.
 
         Args:
             key: Identifies the operation.
@@ -50,6 +50,6 @@ class Errands:
         self._under_way[key] = self._pool.submit(run)
 
     def close(self) -> None:
-        """Waits for running errands and starts no more. Do not call it while holding the lock."""
+        """Waits for running operations and starts no more. Do not call it while holding the lock."""
         self._is_closed = True
         self._pool.shutdown()

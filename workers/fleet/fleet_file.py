@@ -35,7 +35,7 @@ class AgentsConfig(Section, frozen=True, kw_only=True):
 
 
 class InferenceAgents(AgentsConfig, frozen=True, kw_only=True):
-    """``[inference]``.
+    """The section ``[inference]``.
 
     Attributes:
         scaling: How many workers run.
@@ -109,7 +109,7 @@ def new_stream(stream_id: str, source: str, capture: str) -> FleetStream:
     """A stream to add to a running fleet.
 
     Raises:
-        ConfigError: The name is not valid; one line.
+        ConfigError: The name is not valid; the message is one line.
     """
     try:
         return msgspec.convert({"id": stream_id, "source": source, "capture": capture}, FleetStream)
@@ -131,7 +131,7 @@ def load_fleet(path: Path, overrides: Sequence[str] = ()) -> tuple[Fleet, Config
         overrides: ``"section.key=value"`` entries for the workers' configuration, not for the fleet's file.
 
     Raises:
-        ConfigError: A file can't be read or is not valid; one line that names the key.
+        ConfigError: A file can't be read or is not valid; the message is one line that names the key.
     """
     fleet = fill(Fleet, [], path, (), keys_in="docs/fleet.md")
     pipeline = path.parent / fleet.pipeline if fleet.pipeline else None
@@ -156,7 +156,7 @@ def _refuse_keys_of_the_fleet(path: Path, overrides: Sequence[str]) -> None:
     """Rejects overrides that are keys of the fleet's file only.
 
     Raises:
-        ConfigError: One line that says where the key belongs.
+        ConfigError: There is such a key; the message is one line that states where it belongs.
     """
     for override in overrides:
         with contextlib.suppress(ConfigError):

@@ -107,7 +107,7 @@ def down(fleet: str) -> None:
         raise _no_fleet(fleet)
     with contextlib.suppress(RayError):
         call(coordinator(fleet), "close", timeout_s=_CLOSE_S)
-    for name in sorted(found, key=lambda name: name != COORDINATOR):  # it would restart the others
+    for name in sorted(found, key=lambda name: name != COORDINATOR):  # first, or it restarts the others
         with contextlib.suppress(ValueError):
             package.kill(package.get_actor(name, namespace=namespace(fleet)), no_restart=True)
     kv()._internal_kv_del(KEPT, del_by_prefix=True, namespace=namespace(fleet))

@@ -7,7 +7,9 @@ from workers.fleet.fleet_file import InferenceAgents
 
 
 class InferenceSlots:
-    """Empty until ``begin``. Names are never reused, since a released agent takes time to stop.
+    """The current inference agents; none until ``begin``.
+
+    Names are never reused, since a released agent takes time to stop.
 
     Args:
         agents: Starts the agents.

@@ -23,7 +23,9 @@ class _Page(msgspec.Struct, frozen=True):
 
 
 class Notebook:
-    """Initially the contents of the fleet's file; call ``read`` before changing anything.
+    """The state of a fleet and its stored copy. Call ``read`` before changing anything.
+
+    Initially the state is that of the fleet's file.
 
     Args:
         fleet: The fleet's configuration.
@@ -60,7 +62,7 @@ class Notebook:
         return page.generations
 
     def write(self, generations: Generations) -> None:
-        """Stores the state if it has changed; raises what the agents raise if that fails."""
+        """Stores the state if it has changed; errors of the agents are passed on."""
         self._generations = generations
         if (page := self._page()) != self._written:
             self._agents.keep(msgspec.json.encode(page))

@@ -31,7 +31,7 @@ class Questions:
     def ask(
         self, key: tuple[str, ...], then: Callable[[Answer], None], name: str, question: Question
     ) -> None:
-        """Sends a request in another thread; does nothing while one of this key is running or backing off.
+        """Sends a request in another thread; does nothing while one with this key is running or backing off.
 
         Args:
             key: Identifies the request.

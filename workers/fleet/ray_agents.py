@@ -39,7 +39,7 @@ class _AgentActor(Agent):
 
     def __init__(self, role: Role, name: str, config: bytes, folder: str, threads: int) -> None:
         package = ray()
-        if Path(folder).is_dir():  # relative paths mean the same on all machines
+        if Path(folder).is_dir():  # so that relative paths have the same meaning on all machines
             os.chdir(folder)
         place = Place(package.get_runtime_context().get_node_id(), package.util.get_node_ip_address())
         super().__init__(role, name, config, place, threads)
@@ -63,7 +63,7 @@ class _Known:
 
 
 class RayAgents:
-    """See ``Agents``.
+    """The agents of a fleet as Ray actors; see ``Agents``.
 
     Args:
         fleet: Name of the fleet.

@@ -17,7 +17,7 @@ _TOKEN = "keys/ray_token"
 
 
 class RayError(UserError):
-    """Ray is missing, or there is no cluster or no fleet; one line that says what to do."""
+    """Ray is missing, or there is no cluster or no fleet; the message is one line that states what to do."""
 
 
 def ray() -> Any:
@@ -46,7 +46,7 @@ def connect(fleet: str, address: str) -> None:
     os.environ.setdefault("RAY_gcs_server_port_wait_time_s", "5")  # otherwise 20 s if the token is refused
     host, _, port = address.rpartition(":")
     try:
-        if port.isdecimal():  # Ray itself would try for minutes
+        if port.isdecimal():  # without this check, Ray would retry for minutes
             socket.create_connection((host.strip("[]"), int(port)), _CONNECT_S).close()
         with _without_stderr():
             package.init(address, namespace=namespace(fleet), log_to_driver=False, logging_level="error")
@@ -111,7 +111,7 @@ def is_placed(actor: Any) -> bool:
     from ray._private import state
 
     about = state.actors(actor._actor_id.hex())
-    ports = {0} | {node["NodeManagerPort"] for node in ray().nodes()}  # asked for a process: not placed yet
+    ports = {0} | {node["NodeManagerPort"] for node in ray().nodes()}  # of a node manager: not placed yet
     return not about or about["Address"]["Port"] not in ports
 
 

@@ -38,9 +38,10 @@ class Roster:
     """Takes beats and tracks which workers are up.
 
     Args:
-        lease_s: A worker that has not answered for this long is down. A worker that was slow within the last
-            minute, on an overloaded machine, gets three times its slowest answer, but at most four leases.
-            Only time during which the coordinator was running counts: while it stalls, no answer can arrive.
+        lease_s: A worker that has not answered for this long is down. If its slowest answer of the last
+            minute took more than a third of this time, as on an overloaded machine, the limit is three times
+            that answer, but at most four leases. Only time during which the coordinator was running counts:
+            while it stalls, no answer can arrive.
     """
 
     def __init__(self, lease_s: float) -> None:
@@ -49,7 +50,7 @@ class Roster:
         self._known: dict[str, Known] = {}
 
     def take(self, beat: Beat, now_ns: int) -> str:
-        """Takes in a beat.
+        """Processes a beat.
 
         Returns:
             Why a worker that was up went down; empty if it is still up, or was not up. A restarted worker
@@ -97,7 +98,7 @@ class Roster:
         return {known.beat.worker: self._lease_of(known) / _S for known in late}
 
     def lose(self, name: str, heard_ns: int) -> bool:
-        """Marks a worker as down if it is up and was last heard at ``heard_ns``; returns whether it did."""
+        """Marks a worker as down if it is up and sent no beat after ``heard_ns``; returns whether it did."""
         known = self._known.get(name)
         if known is None or not known.is_up or known.heard_ns != heard_ns:
             return False
@@ -135,7 +136,7 @@ class Roster:
         return known is not None and known.is_up
 
     def is_missing(self, name: str) -> bool:
-        """Whether an agent was never heard, or has not answered since its lease expired."""
+        """Whether an agent has never sent a beat, or has not answered since its lease expired."""
         known = self._known.get(name)
         return known is None or (not known.is_up and known.beat.state == "ready")
 

@@ -18,7 +18,8 @@ class Moved(msgspec.Struct, frozen=True):
     Attributes:
         trouble: Why the move failed; empty if it succeeded.
         kept: Whether the old owner certainly still has the stream.
-        memory: ``taken``, ``none``, or ``refused`` with the reason; empty if unknown.
+        memory: Whether the cache moved, too: ``taken``, ``none``, or ``refused`` with the reason; empty if
+            unknown.
     """
 
     trouble: str = ""

@@ -19,7 +19,7 @@ from workers.fleet.worker_client import Answer, Question, stream_path
 _FIND_NS = 3_000_000_000
 """A restarted coordinator waits this long for known agents before it reassigns their streams."""
 _GATHER_NS = 10_000_000_000
-"""In a new fleet, placement waits this long for all workers; else the first one would get all streams."""
+"""In a new fleet, placement waits this long for all workers, so that the first does not get all streams."""
 _GENTLE_NS = 3_000_000_000
 """Time for the end of a removed stream to pass through inference to the sink before its owner releases it."""
 _MEASURE_NS = 5_000_000_000
@@ -28,7 +28,9 @@ _MOVES = ("moves",)
 
 
 class StreamOwners:
-    """Places nothing until ``begin`` was called and all expected workers were heard or timed out.
+    """Assigns the streams of a fleet to inference workers.
+
+    Nothing is placed until ``begin`` has been called and each expected worker has reported or timed out.
 
     Args:
         policy: How streams are placed and moved.
@@ -69,14 +71,14 @@ class StreamOwners:
 
         Args:
             kept: Generations that it assigned.
-            is_new: Whether there was none.
+            is_new: Whether there was no earlier coordinator.
         """
         self._kept, self._is_new = kept, is_new
         for stream_id, (owned, _) in kept.items():
             self.table.note_generation(stream_id, owned)
 
     def heard(self, beat: Beat, now: int, *, came_up: bool) -> None:
-        """Takes in the beat of an inference worker."""
+        """Processes the beat of an inference worker."""
         name = beat.worker
         if came_up:
             self._first_up_ns = self._first_up_ns or now
@@ -173,7 +175,7 @@ class StreamOwners:
         if moved.trouble:
             self.table.failed(move, moved.trouble, now, kept=moved.kept)
             if all(self._roster.is_up(name) for name in (move.source, move.target) if name):
-                self._pauses.begin(_MOVES, now, longest_s=1.0)  # a dead worker's streams do not wait
+                self._pauses.begin(_MOVES, now, longest_s=1.0)  # short: a dead worker's streams may wait
         else:
             self._pauses.end(_MOVES)
             self.table.done(move, now)

@@ -1,4 +1,4 @@
-"""HTTP answer: where the attention of one place looked in past frames."""
+"""The HTTP response that shows to which places in past frames one place of the newest frame attends."""
 
 import math
 from base64 import b64encode

@@ -21,7 +21,7 @@ _JPEG_QUALITY = 80
 _MOST_ENDED = 16
 _SILENT_NS = 2_000_000_000
 _TIMES_USUAL = 3
-"""A stream is silent after this time without an image, or this multiple of its usual interval if longer."""
+"""A stream is silent after ``_SILENT_NS`` without an image, or after this many usual intervals if longer."""
 _INTERVALS = 5
 
 
@@ -67,8 +67,8 @@ class Attended(NamedTuple):
     """A prediction, its attention weights, and the images it used.
 
     Attributes:
-        prediction: As received.
-        weights: As received.
+        prediction: The prediction as received.
+        weights: Its attention weights as received.
         image: Its image without overlay, BGR.
         past_images: Those of ``prediction.past``, oldest first, of any size; None if no longer available.
     """

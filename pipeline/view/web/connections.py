@@ -5,7 +5,7 @@ import asyncio
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 MOST_CONNECTIONS = 128
-"""HTTP and WebSocket together; beyond it the oldest HTTP connection is closed for a new one."""
+"""Limit for HTTP and WebSocket together; beyond it, a new connection closes the oldest HTTP connection."""
 
 REQUEST_TIMEOUT_S = 5.0
 """Deadline for a complete request; uvicorn itself has none."""
@@ -14,8 +14,8 @@ REQUEST_TIMEOUT_S = 5.0
 class BoundedHTTP(H11Protocol):
     """Uvicorn's HTTP with a limit on connections and a deadline for each request and each stalled response.
 
-    A connection carries one request (see ``guard``), so both are measured from its start. A WebSocket
-    leaves this class after its handshake; ``Live`` limits those.
+    A connection carries one request (see ``guard``), so the request's deadline is measured from the start of
+    the connection. A WebSocket leaves this class after its handshake; ``Live`` limits WebSockets.
     """
 
     _stalled: asyncio.TimerHandle | None = None
@@ -28,7 +28,7 @@ class BoundedHTTP(H11Protocol):
         if len(self.connections) > MOST_CONNECTIONS:
             others = (one for one in self.connections if isinstance(one, BoundedHTTP))
             oldest = min(others, key=lambda one: one.opened_s)
-            self.connections.discard(oldest)  # now, so that several new ones do not all close the same one
+            self.connections.discard(oldest)  # at once, so that several new ones do not close the same one
             oldest.transport.abort()
 
     def pause_writing(self) -> None:

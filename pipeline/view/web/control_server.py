@@ -38,11 +38,12 @@ class ControlError(OutputError):
 
 
 class ControlServer:
-    """Serves from construction until ``close``.
+    """Serves a worker's operations over HTTP, from construction until ``close``.
 
     Args:
         listen: ``host:port``, or ``unix:/path`` of a socket that only this user can open.
-        token: Required in every request except ``/healthz``; None, only on this machine, requires none.
+        token: Required in every request except ``/healthz``; None, allowed only for addresses of this
+            machine, requires none.
         verbs: The worker's operations.
         queue: Passes them to the worker's thread.
         health: For ``/healthz``.
@@ -141,7 +142,7 @@ def _bind_tcp(listen: str) -> socket.socket:
     host, _, port = listen.rpartition(":")
     host = host.strip("[]")
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
-    # A recently closed server leaves its port in TIME_WAIT, which does not count as in use.
+    # Without this option, the port of a recently closed server (TIME_WAIT) would count as in use.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, int(port)))

@@ -27,7 +27,7 @@ from pipeline.view.web.standing import not_ready, standings
 from pipeline.view.web.zones_and_lines import ZonesAndLines
 
 Kept: TypeAlias = Callable[[int | None, str | None, str | None, int], list[Event]]
-"""Reads stored events, newest first: earliest Unix time in ns, kind, stream, maximum number."""
+"""Reads stored events, newest first. Arguments: earliest Unix time in ns, kind, stream, maximum number."""
 
 MOST_EVENTS = 500
 """Largest number of events in one response."""

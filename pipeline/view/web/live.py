@@ -1,7 +1,7 @@
 """Streams images to browsers: the newest first, at a bounded rate, without queueing.
 
 A browser names the streams it watches and acknowledges each image. The next image of a stream is sent only
-then, so that a slow browser or link skips images instead of falling behind.
+after the acknowledgement, so that a slow browser or link skips images instead of falling behind.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from pipeline.view.web.board import Board, Picture, pack
 
 _MOST_SESSIONS = 32
 _BEAT_S = 0.5
-"""Interval at which each page receives the state of all streams; a page detects a dead server by silence."""
+"""Interval at which each page receives the state of all streams; if none arrives, the server is dead."""
 _TRY_LATER = 1013
 _UNSUPPORTED = 1003
 

@@ -15,7 +15,10 @@ _LONGEST_NS = 2_000_000_000
 _MOST_STREAMS = 256
 
 KeptMotion: TypeAlias = Callable[[str, int, int], Iterable[tuple[int, int | None]]]
-"""Reads a stream's frames between two times: Unix time in ns and number of things, None if unknown."""
+"""Reads a stream's motion between two Unix times in ns.
+
+Yields the Unix time of each frame and its number of moving objects, None if unknown.
+"""
 
 
 class _Hour:

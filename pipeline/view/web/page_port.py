@@ -25,7 +25,7 @@ def bind_page(host: str, port: int) -> socket.socket:
             "use 127.0.0.1, and an SSH tunnel from other machines"
         )
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
-    # A recently closed page leaves its port in TIME_WAIT, which does not count as in use.
+    # Without this option, the port of a recently closed page (TIME_WAIT) would count as in use.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))

@@ -17,7 +17,7 @@ from pipeline.base.schema import readable
 from pipeline.base.watched import Watch
 
 ReplaceWatch: TypeAlias = Callable[[Watch], list[str]]
-"""Replaces zones, lines and rules, in any thread; returns messages, first how long the change lasts.
+"""Replaces zones, lines and rules, in any thread; returns messages, the first on how long the change lasts.
 
 Raises ``UserError`` with the reason if nothing was changed.
 """

@@ -72,7 +72,7 @@ class WebView(Closing):
             evidence: Returns the folder with an event's evidence; None if evidence is not stored.
             token: Required to change zones; None disables changes.
             replace_watch: Replaces zones, lines and rules, in a thread of the server; see ``ReplaceWatch``.
-            take_view: Takes the current view of a stream, likewise.
+            take_view: Takes the current view of a stream, in a thread of the server; see ``TakeView``.
         """
         self._host, self._port, self._max_fps = host, port, max_fps
         self._board, self._feed = Board(), EventFeed()

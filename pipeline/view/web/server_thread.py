@@ -55,8 +55,9 @@ class ServerThread:
                 self.close()
                 return False
             time.sleep(0.005)
-        # asyncio uses one number both for connections accepted at once, each of which takes a descriptor
-        # before it can be rejected, and for the kernel's queue, whose overflow costs a client a second.
+        # asyncio uses one number both for the kernel's queue and for how many connections it accepts at once.
+        # An overflow of the queue delays a client by a second, so the queue is enlarged here; accepting as
+        # many at once would take too many descriptors before they can be rejected.
         self._listener.listen(_WAITING_CONNECTIONS)
         return True
 

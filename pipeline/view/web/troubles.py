@@ -8,7 +8,7 @@ from pipeline.view.web.board import Board, Picture
 
 
 class Trouble(msgspec.Struct, frozen=True, kw_only=True):
-    """A problem that keeps the page from being live.
+    """A problem that makes the page show a state other than ``live``.
 
     Attributes:
         words: The problem, such as ``inference down``.
@@ -36,7 +36,7 @@ class SourceState(msgspec.Struct, frozen=True, kw_only=True):
         has_ended: Whether it has ended.
         error: Reason of a permanent failure; otherwise empty.
         retry_ns: Unix time of the next attempt to open it; 0 if none is due.
-        is_left_out: Whether inference workers exist but none takes it.
+        is_left_out: Whether inference workers exist but none of them processes it.
     """
 
     has_ended: bool = False

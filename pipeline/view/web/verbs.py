@@ -142,10 +142,10 @@ class VerbQueue:
         self._refusal: VerbError | None = VerbError(503, "the worker is starting")
 
     def ask(self, do: Do, asked: Asked) -> Done:
-        """Runs an operation and waits for it; call it from any thread but the worker's.
+        """Runs an operation and waits for its result; call it from any thread except the worker's.
 
         Raises:
-            VerbError: The reason why it was not done; also 503 if it took so long that the result is unknown.
+            VerbError: It was not carried out; or 503, it took so long that the result is unknown.
         """
         turn = _Turn(do, asked)
         with self._lock:
