@@ -87,7 +87,7 @@ def page() -> str:
             (
                 "# Events and rules",
                 "<!-- Written by docs/make_reference.py from docs/reference_events.py and the schema: change those. -->",
-                "All kinds of rules, their keys, and all events with their fields. The guide is [events.md](../events.md).",
+                "This page lists all kinds of rules, their keys, and all events with their fields. The guide is\n[events.md](../events.md).",
                 "## Kinds of rules",
                 table(
                     ("kind", "about", "phases", "reports"),
