@@ -32,12 +32,12 @@ CAMERA: Mapping[str, tuple[str, str, str]] = {
     "covered": (LASTS, "1.5 s", "most sharp detail is gone, and the view differs from the usual one"),
     "dark": (LASTS, "2 s", "the image is black, without any bright spot; a night scene with lamps is not dark"),
     "over_exposed": (LASTS, "2 s", "the image is almost entirely white and has lost much of its detail"),
-    "frozen": (LASTS, "4 s, or 4 times this camera's longest period without change",
+    "frozen": (LASTS, "4 s or 4 times this camera's longest period without change, whichever is longer",
                "the image no longer changes, although consecutive images of this camera used to differ"),
     "blurred": (LASTS, "3 s", "most sharp detail is gone, but the view is otherwise the usual one"),
     "smeared": (LASTS, "immediately", "packets were lost, and the decoder fills the gaps until the next key frame"),
     "camera_moved": (LASTS, "3 s", "a corner of the reference view is off by 4 % of the width, or the view is lost"),
-    "signal_lost": (LASTS, "5 s, and 5 times the usual frame interval", "no frame of a live stream arrives"),
+    "signal_lost": (LASTS, "5 s or 5 times the usual frame interval, whichever is longer", "no frame of a live stream arrives"),
     "signal_back": (ONCE, "with the first frame", "frames arrive again; `for_s` is how long there were none"),
 }  # fmt: skip
 """For each kind of event about a camera: phases, delay of the report, and what has happened."""
@@ -53,7 +53,7 @@ WHY = (
     ("`label`", "`label`", "the class"),
     ("`camera_moved`", "`view`, `found`", "name of the reference view; whether it is still in the image"),
     ("`camera_moved`", "`shift`, `scale`, `turn_deg`",
-     "of the view's centre, in image widths (y down); size; rotation in degrees"),
+     "shift of the view's centre, in image widths (y down); change of size, as a factor; rotation in degrees"),
     ("camera health", "`level`", "mean grey level, 0 to 255"),
     ("camera health", "`sharp`, `usually_sharp`", "share of image blocks with sharp detail: now, and usually"),
     ("camera health", "`likeness`", "correlation with the usual view, -1 to 1"),
@@ -67,10 +67,10 @@ THRESHOLDS = (
     ("Minimum observation time before an object counts", "3 consecutive frames, over at least 100 ms"),
     ("Time until an object counts as inside a zone or past a line", "120 ms"),
     ("Distance past the edge at which it counts as outside again", "1 % of the image"),
-    ("Delay if a box jumps across an edge, farther than its object can have moved", "700 ms, backdated"),
+    ("Delay if a box jumps across an edge, farther than its object can have moved", "700 ms; the event is backdated"),
     ("Minimum speed of an object that crosses an edge (excludes swaying leaves)", "0.008 image widths/s"),
     ("Minimum speed of motion in place for `moving`", "0.005 image widths/s"),
-    ("Lead that a new class needs over the current one", "a score of 0.2, for 0.75 s, or longer if it fluctuates"),
+    ("Lead that a new class needs over the current one", "0.2 in score, for 0.75 s, or longer if the score fluctuates"),
     ("Time with good frames after which a camera fault ends", "1 s"),
     ("Interval between searches for the reference view", "200 ms; in between, the camera's motion is integrated"),
     ("Time without the view after which its zones are suspended", "1.5 s, or as soon as less than half of it is in the image"),
@@ -87,7 +87,7 @@ def page() -> str:
             (
                 "# Events and rules",
                 "<!-- Written by docs/make_reference.py from docs/reference_events.py and the schema: change those. -->",
-                "All kinds of rules, their keys, and all events with their fields. The guide is [events.md](../events.md).",
+                "This page lists all kinds of rules, their keys, and all events with their fields. The guide is\n[events.md](../events.md).",
                 "## Kinds of rules",
                 table(
                     ("kind", "about", "phases", "reports"),
@@ -98,7 +98,7 @@ def page() -> str:
                 "## Keys of a rule",
                 _keys(Rule, with_kinds=True),
                 "A key that does not apply to a kind is an error. `hours` may name days: `mon-fri 08:00-17:30`. A period\n"
-                "past midnight belongs to the day on which it starts.",
+                "that runs past midnight belongs to the day on which it starts.",
                 "## Keys of a zone",
                 _keys(Zone),
                 "## Keys of a line",
@@ -114,7 +114,7 @@ def page() -> str:
                 "These need no rule and have no evidence.",
                 _events(PIPELINE),
                 "## Fields of an event",
-                "One JSON object. Every `start` has an `end`, even if the stream ends or the sink is stopped.",
+                "An event is one JSON object. Every `start` has an `end`, even if the stream ends or the sink is stopped.",
                 table(
                     ("key", "type", "meaning"),
                     [
@@ -129,7 +129,7 @@ def page() -> str:
                 "## Keys of `why`",
                 table(("events", "key", "meaning"), WHY),
                 "## Thresholds",
-                "Fixed values that keep events stable.",
+                "These fixed values keep events stable.",
                 table(("what", "value"), THRESHOLDS),
             )
         )

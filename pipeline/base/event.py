@@ -62,7 +62,7 @@ class Event(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
         speed_m_s: Speed in metres per second, where the ground is calibrated.
         speed_m_s_error: Error bound of that speed: 95 % of errors are within it.
         size: Share of the image that the object's box fills.
-        for_s: Duration up to this event, in seconds.
+        for_s: How long it had lasted at the time of the event, in seconds.
         score: Confidence, 0 to 1.
         evidence: Folder of its images and clips, which are written within seconds; an ``end`` event names
             the folder of its start.
