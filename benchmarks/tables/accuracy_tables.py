@@ -12,7 +12,7 @@ from benchmarks.tables.result_files import Tables, best, read, source, table
 
 _WEIGHTS = Path(__file__).parents[2] / "pipeline" / "model" / "weights" / "motion_resnet18.safetensors"
 _IN_THE_WEIGHTS = (
-    f"\n\nSource: the metadata in `pipeline/model/weights/{_WEIGHTS.name}`, written by the training"
+    f"\n\nSource: the metadata in `pipeline/model/weights/{_WEIGHTS.name}`, written during training"
 )
 _CORRUPTIONS = {
     "noise": "noise, sigma 20",
