@@ -88,10 +88,10 @@ class ReferenceViews:
         return now_ns() < until_ns
 
     def keep(self, stream_id: str, view: str, picture: Image) -> bool:
-        """Saves the image that becomes a view, so that it applies after a restart, too.
+        """Saves an image as a reference view, so that the view survives a restart.
 
         Returns:
-            False if it can't be written: the view must not change.
+            False if the image can't be written; the caller must then leave the view unchanged.
         """
         wanted, _ = self._wanted.pop(stream_id)
         self._taken.append(wanted)

@@ -59,12 +59,13 @@ class Standby:
 
 
 def count_lost(stats: StreamStats, gap: Gap, gone: int | None) -> str:
-    """Counts the frames that are missing before a received one.
+    """Counts the frames that are missing immediately before a received frame or the end of the stream.
 
     Args:
         stats: Statistics in which they are counted.
         gap: The missing frames.
-        gone: Number of frames dropped on standby; None unless the gap begins after the former owner's last.
+        gone: Number of frames dropped on standby; None unless the gap directly follows the last frame that
+            the former owner handled.
 
     Returns:
         A message about frames that the former owner received but did not predict, without the stream's name;

@@ -1,4 +1,4 @@
-"""Reports listeners that are missing for longer than a normal startup."""
+"""Reports listeners that have been missing for longer than a normal startup takes."""
 
 from collections.abc import Callable, Mapping, Sequence
 

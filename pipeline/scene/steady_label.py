@@ -14,7 +14,7 @@ from pipeline.base.event import Moment
 _MARGIN = 0.2
 """Required mean lead of a label's score."""
 _ENOUGH_S = 0.6
-"""Required sum of the lead beyond the margin, score times seconds: takes 0.75 s at full confidence."""
+"""Required lead beyond the margin, summed over time (score x seconds); takes 0.75 s at full confidence."""
 _LONGEST_STEP_S = 0.5
 """Longest time credited between two predictions."""
 

@@ -15,7 +15,7 @@ SHOWN_AFTER_FRAMES = 3
 SHOWN_AFTER_MS = 100.0
 """A thing is shown after this many frames in a row and at least this long."""
 SHOWN_UNSEEN_MS = 400.0
-"""A thing out of sight is still shown for this long; to be shown again, it must be seen like a new one."""
+"""A thing out of sight is still shown for this long; after that, it must qualify again like a new one."""
 REMEMBERED_MS = 2000.0
 """A thing out of sight can keep its id for this long."""
 _STOPS_IN_MS = 300.0

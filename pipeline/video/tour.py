@@ -49,8 +49,8 @@ class Shot:
     """One frame of the tour.
 
     Attributes:
-        place: Index in ``TOUR``.
-        seconds: Time since the start of that scene.
+        place: Index of its scene in ``TOUR``.
+        seconds: Time since the start of the scene.
         pose: Pose of the camera.
         label: Camera motion.
     """

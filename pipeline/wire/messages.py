@@ -218,7 +218,7 @@ class MotionMapsHeader(msgspec.Struct, frozen=True):
 
     @property
     def unpacked_bytes(self) -> int:
-        """Size in memory: per place one byte of mask, and two 2-byte numbers for each past slot."""
+        """Size once unpacked: one mask byte per place, and two 2-byte numbers per place and past slot."""
         return self.rows * self.columns * (1 + 4 * self.past)
 
 

@@ -34,7 +34,7 @@ def ray() -> Any:
 
 
 def connect(fleet: str, address: str) -> None:
-    """Connects this process to the cluster in a fleet's namespace, unless it is already connected.
+    """Connects this process to the Ray cluster, using the fleet's namespace, unless it is already connected.
 
     Raises:
         RayError: There is no cluster, or Ray is missing.

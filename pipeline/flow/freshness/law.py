@@ -63,7 +63,7 @@ class _LateSpell:
         began_ns: Time of its first evaluation.
         age_ms: Age at that time.
         knobs: Settings at that time.
-        turned: Number of steps down made before it.
+        turned: Number of steps down already in effect when it began.
         remind_ns: When the next event about it is due.
     """
 

@@ -1,4 +1,4 @@
-"""Cached maps of a frame for dense motion: keys at stride 8, features and texture at 4, context."""
+"""Maps of a frame for dense motion: keys and context at stride 8, features and texture at stride 4."""
 
 from collections.abc import Mapping
 

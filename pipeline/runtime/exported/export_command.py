@@ -144,7 +144,7 @@ def _to_int8(
     report: Callable[[str], None],
     notify: Callable[[str], None],
 ) -> None:
-    """Quantises an OpenVINO file in place, unless too many of its answers to other clips change."""
+    """Quantises an OpenVINO file in place, unless that changes too many answers on held-out clips."""
     core = load_package("openvino").Core()
     size = model.preprocessing.usual_size
     empty = [part.numpy() for part in model.init_state(1, size).parts()]

@@ -1,4 +1,4 @@
-"""Serves an ASGI application in a thread, with limits."""
+"""Serves an ASGI application in a thread, with limits on connections and message size."""
 
 import socket
 import time
