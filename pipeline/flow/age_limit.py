@@ -1,4 +1,4 @@
-"""Drops frames of live streams that are too old, independent of the clocks of other machines."""
+"""Drops frames of live streams that are too old, independently of the clocks of other machines."""
 
 from pipeline.base.clock import ClockLead
 from pipeline.base.frame import Policy

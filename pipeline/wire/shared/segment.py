@@ -174,7 +174,7 @@ class Window:
         if self._map[: len(_MAGIC) + TOKEN_BYTES] != _MAGIC + offer.token:
             self._map.close()
             self._seats.close()
-            raise SegmentError("it is not the offered memory")
+            raise SegmentError("something else was found in its place")
         self._numbers, self._pixels = _views(self._map, offer.slots, offer.frame_bytes)
         self._marks = memoryview(self._seats).cast("Q")
         self._name, self._seat = 0, 0
@@ -266,7 +266,7 @@ def _opened(offer: Offer, size: int) -> Iterator[int]:
     try:
         about = os.fstat(path)
         if not stat.S_ISREG(about.st_mode) or (about.st_ino, about.st_size) != (offer.inode, size):
-            raise SegmentError("it is not the offered memory")
+            raise SegmentError("something else was found in its place")
         descriptor = os.open(f"/proc/self/fd/{path}", os.O_RDWR | os.O_CLOEXEC)
         if not fcntl.fcntl(descriptor, fcntl.F_GET_SEALS) & fcntl.F_SEAL_SHRINK:
             raise SegmentError("it is not sealed against shrinking")
