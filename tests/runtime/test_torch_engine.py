@@ -231,7 +231,7 @@ def test_wrong_calls_are_readable() -> None:
     runtime = open_torch(small(), CPU)
     nothing = runtime.infer([], [])
     assert (nothing.results, nothing.remember(), nothing.backbone_passes) == ([], [], 0)
-    with pytest.raises(ValueError, match="2 images of 1 streams"):
+    with pytest.raises(ValueError, match="2 images, 1 streams"):
         runtime.infer(pictures(2), [[None, None]])
     with pytest.raises(ValueError, match="3 slots given, the model has 2"):
         runtime.infer(pictures(1), [[None, None, None]])
@@ -293,5 +293,5 @@ def test_what_is_damaged_on_the_way_is_not_put_in(precision: str) -> None:
     ):
         with pytest.raises(ValueError, match="is damaged"):
             runtime.entry(size, [wrong, *parts[1:]])
-    with pytest.raises(ValueError, match="not finite"):
+    with pytest.raises(ValueError, match="non-finite"):
         runtime.entry(size, [whole._replace(data=whole.data[: -len(endless)] + endless), *parts[1:]])

@@ -80,7 +80,7 @@ def test_every_prediction_that_was_shown_counts_though_its_worker_was_killed(pla
     stream = outcome.stream("demo")
     assert stream["predicted"] >= len(outcome.predictions) > 20, outcome.told()
     assert stream["backbone_passes"] + stream["reused"] == stream["predicted"]
-    assert f"{stream['predicted']} predicted" in outcome.out
+    assert f"{stream['predicted']} frames with" in outcome.out
 
 
 def check_what_a_late_monitor_knows(run: Pipeline) -> None:

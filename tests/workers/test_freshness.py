@@ -64,9 +64,9 @@ def test_over_a_slow_link_predictions_become_young_and_pictures_good_again(place
 
 @pytest.mark.slow
 def test_a_machine_that_is_too_slow_for_its_camera_says_so_and_what_helps(place: Path) -> None:
-    slow = ("runtime.backend=torch", "inference.longer_side_px=512", "inference.threads=1", "sink.web=false")
+    slow = ("runtime.backend=torch", "inference.longer_side_px=384", "inference.threads=1", "sink.web=false")
     options = [part for text in slow for part in ("--set", text)]
-    with Pipeline(place, *camera(place), "--frames", "130", *options, quick=False) as run:
+    with Pipeline(place, *camera(place), "--frames", "200", *options, quick=False) as run:
         outcome = run.finish()
     cam = outcome.stream("cam")
     assert cam["not_predicted"]["inference.overflow"] > cam["received"] / 3
